@@ -1,0 +1,13 @@
+"""The errors that a user of the engine can meet and mend."""
+
+
+class ClozeError(Exception):
+    """A mistake that the user can mend; the message is one line saying what happened and what to do."""
+
+    exit_code = 2
+
+
+class DamagedIndexError(ClozeError):
+    """A file of the index is not what was written; the message names it and the command that mends it."""
+
+    exit_code = 1
