@@ -1,0 +1,287 @@
+"""Passage vectors in FAISS, flat and exact, derived from the store.
+
+The file is one FAISS index under ids, and its name is its own checksum; what it covers is read from
+its ids, and the rest is replayed from the store.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import DamagedIndexError
+from indexer.store import PASSAGE_BITS, Store
+
+_READ_ROWS = 20_000
+# Rows scored one by one, by the exact kernel, cost less than a masked scan below this share.
+_SURVIVORS = 0.1
+# A scan's float32 sums differ from the kernel's by less than this, for vectors of norm 1.
+_ROUNDING = 1e-4
+_SUFFIX = ".faiss"
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Documents by their best passage, best first; ties at the end of the list are all there."""
+
+    numbers: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    passages: NDArray[np.int64]
+
+
+class Dense:
+    """The vectors of one index folder in memory, as one sequence number of the store has them.
+
+    Rows lie in one flat FAISS index a thread, in float16 as stored; a scan proposes, and final
+    scores are recomputed from the stored numbers by one kernel, so they depend on neither the
+    number of threads nor the history of the rows.
+    """
+
+    def __init__(self, home: Path, dimension: int, threads: int) -> None:
+        """Read the newest intact file, or start empty; damaged ones are told by `damage`."""
+        self.home = home
+        self.dimension = dimension
+        self.damage: list[str] = []
+        self.covered = 0
+        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
+        self._shards = [_Shard(dimension) for _ in range(threads)]
+        self._load()
+
+    def _load(self) -> None:
+        loaded = self._read_file()
+        if loaded is not None:
+            ids, vectors = loaded
+            for shard, rows in zip(
+                self._shards, np.array_split(np.arange(len(ids)), len(self._shards)), strict=True
+            ):
+                shard.add(ids[rows], vectors[rows])
+
+    def _read_file(self) -> tuple[NDArray[np.int64], NDArray[np.float16]] | None:
+        for path in sorted(self.home.glob(f"*{_SUFFIX}"), key=lambda p: -p.stat().st_mtime_ns):
+            try:
+                return _read(path, self.dimension)
+            except DamagedIndexError as error:
+                self.damage.append(str(error))
+        return None
+
+    @property
+    def count(self) -> int:
+        """How many passages can be found."""
+        return sum(int(shard.alive.sum()) for shard in self._shards)
+
+    def catch_up(self, store: Store, upto: int) -> int:
+        """Take in what the store has at a sequence number; return how many rows changed."""
+        if self.covered == upto:
+            return 0
+        visible = store.numbers(upto)
+        changed = sum(shard.keep(visible) for shard in self._shards)
+        last = max(shard.last_document for shard in self._shards)
+        for ids, vectors in _read_rows(store, last, visible, self.dimension):
+            # Rows go to the smallest shard, so that the threads' shares stay even.
+            min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
+            changed += len(ids)
+        self.covered = upto
+        return changed
+
+    def saved(self) -> bool:
+        """Tell whether there is a file."""
+        return any(self.home.glob(f"*{_SUFFIX}"))
+
+    def save(self) -> None:
+        """Write all rows that can be found to a new file, and remove older ones."""
+        self.home.mkdir(exist_ok=True)
+        ids, vectors = self.rows()
+        inner = _scalar_index(self.dimension)
+        index = faiss.IndexIDMap2(inner)
+        if len(ids):
+            index.add_with_ids(vectors.astype(np.float32), ids)
+        with tempfile.TemporaryDirectory(dir=self.home) as place:
+            scratch = Path(place) / "new"
+            faiss.write_index(index, str(scratch))
+            with scratch.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                os.fsync(file.fileno())
+            path = self.home / f"{digest}{_SUFFIX}"
+            scratch.rename(path)
+            os.utime(path)
+        for old in self.home.glob(f"*{_SUFFIX}"):
+            if old != path:
+                old.unlink(missing_ok=True)
+
+    def rows(self) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Return all passages that can be found and their vectors, by passage number."""
+        ids = np.concatenate([shard.ids[shard.alive] for shard in self._shards])
+        vectors = np.concatenate([shard.vectors[shard.alive] for shard in self._shards])
+        order = np.argsort(ids)
+        return ids[order], vectors[order]
+
+    def search(
+        self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.int64] | None = None
+    ) -> Nearest:
+        """Return the documents whose best passage scores among the best `depth`, ties included.
+
+        `query`: [dimension]; `allowed`: ascending document numbers that may be found.
+        """
+        masks = [shard.mask(allowed) for shard in self._shards]
+        reachable = sum(int(mask.sum()) for mask in masks)
+        documents = max(1, sum(shard.documents for shard in self._shards))
+        size = sum(shard.size for shard in self._shards)
+        limit = int((depth + 32) * max(1.0, size / documents) * 1.1)
+        while True:
+            parts = list(
+                self._pool.map(lambda pair: pair[0].scan(query, limit, pair[1]),
+                               zip(self._shards, masks, strict=True))
+            )  # fmt: skip
+            scores = np.concatenate([part[0] for part in parts])
+            passages = np.concatenate([part[1] for part in parts])
+            complete = len(scores) >= reachable
+            floor = -np.inf if complete else max(part[2] for part in parts)
+            nearest = _best_passages(scores, passages)
+            settled = nearest.scores[depth - 1 : depth] > floor + _ROUNDING
+            if complete or settled.any():
+                break
+            limit *= 2
+        if len(nearest.scores) > depth:
+            kept = nearest.scores >= nearest.scores[depth - 1]
+            return Nearest(nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept])
+        return nearest
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False)
+
+
+class _Shard:
+    """Rows of one flat FAISS index, with their passage numbers and whether they still count."""
+
+    def __init__(self, dimension: int) -> None:
+        self.dimension = dimension
+        self._index = _scalar_index(dimension)
+        self.ids = np.zeros(0, dtype=np.int64)
+        self.alive = np.zeros(0, dtype=bool)
+        self.documents = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.ids)
+
+    @property
+    def last_document(self) -> int:
+        return int(self.ids.max(initial=-1)) >> PASSAGE_BITS
+
+    @property
+    def vectors(self) -> NDArray[np.float16]:
+        """The rows' own memory in FAISS, not a copy: [rows, dimension]."""
+        if not self.size:
+            return np.zeros((0, self.dimension), dtype=np.float16)
+        raw = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())
+        return np.asarray(raw).view(np.float16).reshape(-1, self.dimension)
+
+    def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
+        if len(ids):
+            self._index.add(vectors.astype(np.float32))
+            self.ids = np.concatenate([self.ids, ids])
+            self.alive = np.concatenate([self.alive, np.ones(len(ids), dtype=bool)])
+            self.documents = len(np.unique(self.ids >> PASSAGE_BITS))
+
+    def keep(self, visible: NDArray[np.int64]) -> int:
+        """Let only rows of these documents count; return for how many that is new."""
+        alive = np.isin(self.ids >> PASSAGE_BITS, visible)
+        changed = int((self.alive != alive).sum())
+        self.alive = alive
+        return changed
+
+    def mask(self, allowed: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        if allowed is None:
+            return self.alive
+        return self.alive & np.isin(self.ids >> PASSAGE_BITS, allowed)
+
+    def scan(
+        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+        """Return exact scores and ids of the best rows, and a bound for all rows left out."""
+        count = int(mask.sum())
+        if count <= max(limit, int(self.size * _SURVIVORS)):
+            rows = np.flatnonzero(mask)
+            return self._score(rows, query), self.ids[rows], -np.inf
+        parameters = None
+        if count < self.size:
+            bits = np.packbits(mask, bitorder="little")
+            selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
+            parameters = faiss.SearchParameters(sel=selector)
+        proposed, rows = self._index.search(query[None], limit, params=parameters)
+        return self._score(rows[0], query), self.ids[rows[0]], float(proposed[0, -1])
+
+    def _score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Multiply row by row in float32, summed per row, so that no row feels another."""
+        vectors = self.vectors[rows].astype(np.float32)  # [rows, dimension]
+        return np.einsum("ij,j->i", vectors, query).astype(np.float64)
+
+
+def _scalar_index(dimension: int) -> faiss.IndexScalarQuantizer:
+    """Make a flat index whose codes are the stored float16 numbers themselves."""
+    index = faiss.IndexScalarQuantizer(
+        dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    index.is_trained = True
+    return index
+
+
+def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64]) -> Nearest:
+    """Reduce passages to documents: the best score, and of equal ones the first passage."""
+    order = np.lexsort((passages, -scores))
+    documents = passages[order] >> PASSAGE_BITS
+    first = np.sort(np.unique(documents, return_index=True)[1])
+    chosen = order[first]
+    return Nearest(documents[first], scores[chosen], passages[chosen])
+
+
+def _read_rows(
+    store: Store, after: int, visible: NDArray[np.int64], dimension: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    """Stream the vectors of visible documents above a number, in blocks."""
+    ids: list[int] = []
+    blobs: list[bytes] = []
+
+    def block() -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        numbers = np.array(ids, dtype=np.int64)
+        vectors = np.frombuffer(b"".join(blobs), dtype=np.float16).reshape(-1, dimension)
+        kept = np.isin(numbers >> PASSAGE_BITS, visible)
+        return numbers[kept], vectors[kept]
+
+    for passage, blob in store.vectors(after):
+        ids.append(passage)
+        blobs.append(blob)
+        if len(ids) == _READ_ROWS:
+            yield block()
+            ids.clear()
+            blobs.clear()
+    if ids:
+        yield block()
+
+
+def _read(path: Path, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Read a file after its checksum has been found to be its name."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != path.stem:
+        raise DamagedIndexError(
+            f"{path} has sha256 {digest[:12]}…, its name says {path.stem[:12]}…; it is rebuilt "
+            "from the store"
+        )
+    index = faiss.read_index(str(path))
+    if index.d != dimension:
+        raise DamagedIndexError(
+            f"{path} holds vectors of {index.d} numbers, the manifest says {dimension}; it is "
+            "rebuilt from the store"
+        )
+    ids = faiss.vector_to_array(index.id_map)
+    codes = faiss.vector_to_array(faiss.downcast_index(index.index).codes)
+    return ids, codes.view(np.float16).reshape(-1, dimension)

@@ -1,0 +1,215 @@
+"""BM25 postings in tantivy, derived from the store.
+
+Every posting's document carries the sequence number up to which the postings covered the store
+when it was written, so what they cover is read from themselves: the highest of these numbers.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import tantivy
+from numpy.typing import NDArray
+
+from indexer import generations
+from indexer.analysis import Analyzer
+from indexer.documents import Document
+from indexer.errors import DamagedIndexError
+from indexer.store import Store
+
+K1 = 1.2
+B = 0.75
+# Documents between two commits while catching up, and tantivy's memory for writing, in bytes.
+_CHUNK = 50_000
+_HEAP = 64_000_000
+# Fetched beyond the depth, so that a tie at the cut is rarely asked for twice.
+_SLACK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Documents with their scores, best first; ties at the end of the list are all there."""
+
+    numbers: NDArray[np.int64]
+    scores: NDArray[np.float64]
+
+
+class Lexical:
+    """The postings of one index folder, read at one commit until `reload`."""
+
+    def __init__(self, home: Path, analyzer: Analyzer, title_weight: int) -> None:
+        """Open the current generation, or an empty first one."""
+        self.home = home
+        self.analyzer = analyzer
+        self.title_weight = title_weight
+        self.reload()
+
+    def reload(self) -> None:
+        """Move to the newest commit of the current generation.
+
+        Raises:
+            DamagedIndexError: tantivy can't open its files.
+        """
+        self._generation = generations.current(self.home) or self._publish_empty()
+        try:
+            self._index = tantivy.Index.open(str(self._generation))
+            self._index.config_reader(reload_policy="manual")
+            self._index.reload()
+            self._searcher = self._index.searcher()
+        except ValueError as error:
+            raise DamagedIndexError(
+                f"the postings in {self._generation} can't be read ({error}); delete {self.home} "
+                "and they are rebuilt from the store"
+            ) from error
+        self.schema = self._index.schema
+        self.covered = self._read_covered()
+
+    def _publish_empty(self) -> Path:
+        self.home.mkdir(exist_ok=True)
+        with self._scratch() as scratch:
+            tantivy.Index(_schema(), path=str(scratch))
+            return generations.publish(scratch, self.home)
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        scratch = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
+        try:
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _read_covered(self) -> int:
+        newest = self._searcher.search(
+            tantivy.Query.all_query(), 1, count=False, order_by_field="sequence"
+        ).hits
+        return int(newest[0][0]) if newest else 0
+
+    @property
+    def count(self) -> int:
+        """How many documents have postings."""
+        return int(self._searcher.num_docs)
+
+    def catch_up(self, store: Store, upto: int) -> None:
+        """Apply what the store has done since, up to a sequence number, and move there.
+
+        Only one process may be in here; the writer's lock sees to it.
+        """
+        if self.covered >= upto:
+            return
+        change = store.changes(self.covered, upto)
+        # A transaction that leaves nothing to add would leave no trace: touch one live document.
+        added = change.added or store.numbers(upto)[-1:].tolist()
+        writer = self._index.writer(heap_size=_HEAP, num_threads=1)
+        for number in {*change.deleted, *(added if not change.added else ())}:
+            writer.delete_documents_by_term("number", number)
+        if not added:
+            writer.delete_all_documents()
+        self._add(writer, store, added, upto)
+        writer.commit()
+        writer.wait_merging_threads()
+        self.reload()
+
+    def _add(
+        self, writer: tantivy.IndexWriter, store: Store, numbers: Sequence[int], upto: int
+    ) -> None:
+        for start in range(0, len(numbers), 1000):
+            for number, document in sorted(store.documents(numbers[start : start + 1000]).items()):
+                writer.add_document(self._posting(number, document, upto))
+
+    def _posting(self, number: int, document: Document, sequence: int) -> tantivy.Document:
+        # A weight multiplies the term's frequency (Robertson, Zaragoza and Taylor, 2004, "Simple
+        # BM25 extension to multiple weighted fields"), which for whole numbers is repetition.
+        terms = self.analyzer.terms(document.title) * self.title_weight
+        terms += self.analyzer.terms(document.text)
+        posting = tantivy.Document()
+        posting.add_text("body", " ".join(terms))
+        posting.add_integer("number", number)
+        posting.add_integer("sequence", sequence)
+        return posting
+
+    def rebuild(self, store: Store) -> None:
+        """Write a new generation from the live documents, with statistics of these alone."""
+        upto = store.sequence
+        with self._scratch() as scratch:
+            index = tantivy.Index(_schema(), path=str(scratch))
+            writer = index.writer(heap_size=_HEAP, num_threads=1)
+            documents = store.all_live()
+            while chunk := list(islice(documents, _CHUNK)):
+                for number, document in chunk:
+                    writer.add_document(self._posting(number, document, upto))
+            writer.commit()
+            writer.wait_merging_threads()
+            generations.publish(scratch, self.home)
+        generations.prune(self.home)
+        self.reload()
+
+    def search(
+        self, text: str, depth: int, allowed: NDArray[np.int64] | None = None
+    ) -> Candidates:
+        """Return the documents that score among the best `depth`, ties at the cut included.
+
+        `allowed`: document numbers that may be found, or None for all.
+        """
+        terms = self.analyzer.terms(text)
+        query = self._query(terms, allowed)
+        limit = depth + _SLACK
+        while True:
+            hits = self._searcher.search(query, limit, count=False).hits
+            if len(hits) < limit or hits[-1][0] < hits[depth - 1][0]:
+                break
+            limit *= 2
+        if len(hits) > depth:
+            hits = [hit for hit in hits if hit[0] >= hits[depth - 1][0]]
+        numbers = self._searcher.fast_field_values("number", [address for _, address in hits])
+        return Candidates(
+            np.array(numbers, dtype=np.int64), np.array([score for score, _ in hits], dtype=float)
+        )
+
+    def count_matches(self, text: str, allowed: NDArray[np.int64] | None = None) -> int:
+        """Count the documents that hold any of the query's terms."""
+        query = self._query(self.analyzer.terms(text), allowed)
+        found = self._searcher.search(query, 1, count=True)
+        return int(getattr(found, "count", 0) or 0)
+
+    def _query(self, terms: Sequence[str], allowed: NDArray[np.int64] | None) -> tantivy.Query:
+        if not terms:
+            return tantivy.Query.empty_query()
+        should = []
+        for term in sorted(set(terms)):
+            query = tantivy.Query.term_query(self.schema, "body", term, index_option="freq")
+            count = terms.count(term)
+            should.append(
+                (tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1
+                 else query)
+            )  # fmt: skip
+        any_term = tantivy.Query.boolean_query(should)
+        if allowed is None:
+            return any_term
+        inside = tantivy.Query.term_set_query(self.schema, "number", allowed.tolist())
+        return tantivy.Query.boolean_query(
+            [
+                (tantivy.Occur.Must, any_term),
+                (tantivy.Occur.Must, tantivy.Query.const_score_query(inside, 0.0)),
+            ]
+        )
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Return the numbers of all documents that have postings, ascending."""
+        hits = self._searcher.search(
+            tantivy.Query.all_query(), max(1, self.count), count=False
+        ).hits
+        values = self._searcher.fast_field_values("number", [address for _, address in hits])
+        return np.sort(np.array(values, dtype=np.int64))
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("body", tokenizer_name="whitespace", index_option="freq")
+    builder.add_integer_field("number", indexed=True, fast=True)
+    builder.add_integer_field("sequence", fast=True)
+    return builder.build()

@@ -1,0 +1,48 @@
+"""The writer's lock of an index folder: one write transaction at a time, across processes."""
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from indexer.errors import ClozeError
+
+_WAIT_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+@contextmanager
+def writer_lock(folder: Path, *, wait: float = _WAIT_SECONDS) -> Iterator[None]:
+    """Hold the lock for one write; the kernel frees it when the process dies.
+
+    Raises:
+        ClozeError: another process held it for longer than `wait` seconds; it is named.
+    """
+    path = folder / "lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _acquire(descriptor, path, wait)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} ({' '.join(sys.argv[:3])})".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "a process"
+                raise ClozeError(
+                    f"{path.parent} is being written by {holder}, which held its lock for over "
+                    f"{wait:g} s; wait for it to finish, or stop it, and run this again"
+                ) from None
+            time.sleep(_POLL_SECONDS)

@@ -1,0 +1,141 @@
+"""What an index was built with, sealed: opening it with anything else is an error."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.errors import ClozeError, DamagedIndexError
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSeal:
+    """The encoder of the documents: everything that decides a passage's vector."""
+
+    name: str
+    content_hash: str
+    dimension: int
+    pooling: str
+    normalize: bool
+    query_prompt: str
+    document_prompt: str
+    max_tokens: int
+    precision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The sealed settings of an index; a lexical-only one has neither encoder nor passages.
+
+    `data` is the folder of store and derived structures, inside the index's: reindexing builds a
+    new one and changes this name, which makes the swap one step.
+    """
+
+    encoder: EncoderSeal | None
+    passage_tokens: int
+    passage_overlap: int
+    language: str
+    analyzer: dict[str, Any]
+    title_weight: int
+    metric: str = "inner product"
+    data: str = "."
+    format: int = FORMAT
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest with its checksum, whole or not at all."""
+    content = asdict(manifest)
+    text = json.dumps(content | {"checksum": _checksum(content)}, indent=2, sort_keys=True)
+    scratch = folder / f"{NAME}.new"
+    with scratch.open("w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, folder / NAME)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check the manifest of an index folder.
+
+    Raises:
+        ClozeError: the folder is no index, or of a newer format.
+        DamagedIndexError: the manifest is not what was written.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_bytes())
+        found = content.pop("checksum")
+        newer = int(content["format"])
+    except FileNotFoundError:
+        what = "has no manifest.json" if folder.is_dir() else "does not exist"
+        raise ClozeError(
+            f"{folder} is not an index: it {what}; make one with: cloze index {folder} CORPUS"
+        ) from None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise _damaged(path, "it can't be read") from None
+    if newer > FORMAT:
+        raise ClozeError(
+            f"{folder} has format {newer}, this cloze reads up to {FORMAT}; upgrade cloze-search"
+        )
+    if found != (expected := _checksum(content)):
+        raise _damaged(path, f"its checksum is {str(found)[:12]}…, its content's {expected[:12]}…")
+    encoder = content.pop("encoder")
+    return Manifest(encoder=EncoderSeal(**encoder) if encoder else None, **content)
+
+
+def _damaged(path: Path, what: str) -> DamagedIndexError:
+    return DamagedIndexError(
+        f"{path} is damaged: {what}; restore it from a copy, or delete {path.parent} and index "
+        "the corpus again"
+    )
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check_same(folder: Path, sealed: Manifest, wanted: dict[str, Any]) -> None:
+    """Check settings asked for against those sealed; None asks for nothing.
+
+    Raises:
+        ClozeError: one differs; both values and the command that mends it are named.
+    """
+    for name, value in wanted.items():
+        have = getattr(sealed, name)
+        if value is not None and value != have:
+            raise ClozeError(
+                f"{folder} was built with {name.replace('_', ' ')} {have!r}, asked for {value!r}; "
+                f"leave the option out, or index into a new folder"
+            )
+
+
+def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal) -> None:
+    """Check the encoder at hand against the one that made the index's vectors.
+
+    Raises:
+        ClozeError: they differ; both are named, with the command that mends it.
+    """
+    if sealed is None:
+        raise ClozeError(
+            f"{folder} was built with --lexical-only, asked for {wanted.name}; "
+            f"to give it vectors run: cloze reindex {folder} --model {wanted.name}"
+        )
+    for name in ("content_hash", "dimension", "pooling", "normalize", "query_prompt",
+                 "document_prompt", "max_tokens", "precision"):  # fmt: skip
+        have, found = getattr(sealed, name), getattr(wanted, name)
+        if have != found:
+            raise ClozeError(
+                f"{folder} was built with {sealed.name} ({name.replace('_', ' ')} {_short(have)}), "
+                f"the encoder at hand is {wanted.name} ({_short(found)}); name the first with "
+                f"--model, or re-encode with: cloze reindex {folder} --model {wanted.name}"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 16 else f"{text[:12]}…"

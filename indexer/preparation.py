@@ -1,0 +1,103 @@
+"""Documents made ready for the store: what changed is cut, and encoded where its text is new."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from indexer.documents import Document
+from indexer.passages import Cut, PassageRule, cut
+from indexer.records import Entry, Row, StoredPassage
+from indexer.store import Store
+
+if TYPE_CHECKING:
+    from indexer.encoder import Encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Documents sorted out against the store: to write, of which replacing, and left alone."""
+
+    entries: list[Entry]
+    updated: int
+    unchanged: int
+    encoded_texts: int
+
+
+def prepare(
+    documents: Sequence[Document],
+    store: Store,
+    encoder: "Encoder | None",
+    rule: PassageRule,
+    encoded: Callable[[int], None],
+) -> Batch:
+    """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vector."""
+    stored = store.live([document.id for document in documents])
+    hashes = {document.id: (_text_hash(document), _metadata_hash(document)) for document in documents}
+    changed = [d for d in documents if not _same(stored.get(d.id), *hashes[d.id])]
+    cuts = _cut(changed, encoder, rule)
+    keys = [[_hash(passage.text) for passage in each.passages] for each in cuts]
+    known: dict[bytes, bytes] = {}
+    for document in changed:
+        if row := stored.get(document.id):
+            known |= store.vectors_of(row.number)
+    new = {
+        key: passage.text
+        for each, its_keys in zip(cuts, keys, strict=True)
+        for passage, key in zip(each.passages, its_keys, strict=True)
+        if key not in known
+    }
+    if encoder is not None and new:
+        import numpy as np
+
+        vectors = encoder.encode_documents(list(new.values()), encoded=encoded)
+        rows = vectors.astype(np.float16)
+        known |= {key: row.tobytes() for key, row in zip(new, rows, strict=True)}
+    entries = [
+        Entry(
+            document=document,
+            text_hash=hashes[document.id][0],
+            metadata_hash=hashes[document.id][1],
+            passages=tuple(
+                StoredPassage(start=p.start, end=p.end, key=key, vector=known[key])
+                for p, key in zip(each.passages, its_keys, strict=True)
+            ),
+            tokens=each.tokens,
+            dropped=each.dropped,
+        )
+        for document, each, its_keys in zip(changed, cuts, keys, strict=True)
+    ]
+    return Batch(
+        entries=entries,
+        updated=sum(document.id in stored for document in changed),
+        unchanged=len(documents) - len(changed),
+        encoded_texts=len(new),
+    )
+
+
+def _cut(documents: Sequence[Document], encoder: "Encoder | None", rule: PassageRule) -> list[Cut]:
+    if encoder is None:
+        return [Cut(passages=(), tokens=0, dropped=0) for _ in documents]
+    titles = encoder.token_offsets([document.title for document in documents])
+    texts = encoder.token_offsets([document.text for document in documents])
+    return [
+        cut(document, title, text, rule, encoder.special_tokens)
+        for document, title, text in zip(documents, titles, texts, strict=True)
+    ]
+
+
+def _same(row: Row | None, text_hash: bytes, metadata_hash: bytes) -> bool:
+    return row is not None and (row.text_hash, row.metadata_hash) == (text_hash, metadata_hash)
+
+
+def _text_hash(document: Document) -> bytes:
+    return _hash(json.dumps([document.title, document.text]))
+
+
+def _metadata_hash(document: Document) -> bytes:
+    return _hash(json.dumps(document.metadata, sort_keys=True))
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -1,0 +1,1 @@
+"""The forward pass of a BERT-family checkpoint at machine speed."""

@@ -1,0 +1,24 @@
+"""One thread budget for every numeric library, set before any of them loads."""
+
+import os
+
+_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+def budget(threads: int | None = None) -> int:
+    """Fix the number of threads for torch, OpenVINO, FAISS, BLAS and tokenizers, and return it.
+
+    An argument wins over `CLOZE_THREADS`, that over the processors this process may use. Call it
+    before numpy or torch is imported: they read their variables once.
+    """
+    chosen = threads or int(os.environ.get("CLOZE_THREADS", "0")) or len(os.sched_getaffinity(0))
+    os.environ["CLOZE_THREADS"] = str(chosen)
+    for variable in _VARIABLES:
+        os.environ[variable] = str(chosen)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if chosen > 1 else "false"
+    return chosen
