@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -135,10 +136,11 @@ class Dense:
         size = sum(shard.size for shard in self._shards)
         limit = int((depth + 32) * max(1.0, size / documents) * 1.1)
         while True:
-            parts = list(
-                self._pool.map(lambda pair: pair[0].scan(query, limit, pair[1]),
-                               zip(self._shards, masks, strict=True))
-            )  # fmt: skip
+            tasks = [
+                self._pool.submit(shard.scan, query, limit, mask)
+                for shard, mask in zip(self._shards, masks, strict=True)
+            ]
+            parts = [task.result() for task in tasks]
             scores = np.concatenate([part[0] for part in parts])
             passages = np.concatenate([part[1] for part in parts])
             complete = len(scores) >= reachable
@@ -152,6 +154,13 @@ class Dense:
             kept = nearest.scores >= nearest.scores[depth - 1]
             return Nearest(nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept])
         return nearest
+
+    def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
+        """Return a document's passages with their scores, best first."""
+        found: list[tuple[int, float]] = []
+        for shard in self._shards:
+            found += shard.passages(document, query)
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def close(self) -> None:
         """End the threads."""
@@ -203,6 +212,10 @@ class _Shard:
             return self.alive
         return self.alive & np.isin(self.ids >> PASSAGE_BITS, allowed)
 
+    def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
+        rows = np.flatnonzero(self.alive & (self.ids >> PASSAGE_BITS == document))
+        return list(zip(self.ids[rows].tolist(), self._score(rows, query).tolist(), strict=True))
+
     def scan(
         self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
@@ -215,14 +228,15 @@ class _Shard:
         if count < self.size:
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # stubs lack it
         proposed, rows = self._index.search(query[None], limit, params=parameters)
         return self._score(rows[0], query), self.ids[rows[0]], float(proposed[0, -1])
 
     def _score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
         """Multiply row by row in float32, summed per row, so that no row feels another."""
         vectors = self.vectors[rows].astype(np.float32)  # [rows, dimension]
-        return np.einsum("ij,j->i", vectors, query).astype(np.float64)
+        scores: NDArray[np.float32] = np.einsum("ij,j->i", vectors, query)
+        return scores.astype(np.float64)
 
 
 def _scalar_index(dimension: int) -> faiss.IndexScalarQuantizer:
@@ -276,12 +290,12 @@ def _read(path: Path, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.flo
             f"{path} has sha256 {digest[:12]}…, its name says {path.stem[:12]}…; it is rebuilt "
             "from the store"
         )
-    index = faiss.read_index(str(path))
+    index: Any = faiss.read_index(str(path))  # IndexIDMap2, which the stubs call an Index
     if index.d != dimension:
         raise DamagedIndexError(
             f"{path} holds vectors of {index.d} numbers, the manifest says {dimension}; it is "
             "rebuilt from the store"
         )
     ids = faiss.vector_to_array(index.id_map)
-    codes = faiss.vector_to_array(faiss.downcast_index(index.index).codes)
-    return ids, codes.view(np.float16).reshape(-1, dimension)
+    inner: Any = faiss.downcast_index(index.index)
+    return ids, faiss.vector_to_array(inner.codes).view(np.float16).reshape(-1, dimension)

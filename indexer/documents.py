@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One document of a corpus: an id of the user's, a title, a text, and metadata of JSON values."""
+    """One document of a corpus; the id is the user's, metadata are JSON values by field."""
 
     id: str
     text: str
@@ -17,7 +17,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A window of a document's text: code points [start, end), and the string that the encoder reads."""
+    """A window of a document's text: code points [start, end), and what the encoder reads."""
 
     start: int
     end: int

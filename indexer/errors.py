@@ -2,12 +2,12 @@
 
 
 class ClozeError(Exception):
-    """A mistake that the user can mend; the message is one line saying what happened and what to do."""
+    """A mistake that the user can mend; one line says what happened and what to do."""
 
     exit_code = 2
 
 
 class DamagedIndexError(ClozeError):
-    """A file of the index is not what was written; the message names it and the command that mends it."""
+    """A file of the index is not what was written; the line names it and what mends it."""
 
     exit_code = 1

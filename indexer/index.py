@@ -2,27 +2,25 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from indexer.analysis import Analyzer
+from indexer.batching import batches, refuse_duplicate, unique
+from indexer.creation import Settings, check_settings, create, seal
 from indexer.documents import Document
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.filters import Filter
 from indexer.lexical import Lexical
 from indexer.lock import writer_lock
 from indexer.manifest import (
-    EncoderSeal,
     Manifest,
     check_encoder,
-    check_same,
     read_manifest,
-    write_manifest,
 )
 from indexer.models import DEFAULT_MODEL, find_model
 from indexer.passages import PassageRule
@@ -36,10 +34,6 @@ if TYPE_CHECKING:
     from indexer.dense import Dense
     from indexer.encoder import Encoder
 
-# One transaction holds at most so many documents and characters: memory is flat, and a crash costs
-# little encoding.
-_BATCH_DOCUMENTS = 512
-_BATCH_CHARACTERS = 1_000_000
 _LEXICAL_BATCH_FACTOR = 16
 # Seconds between two visible commits of a long run.
 _COMMIT_SECONDS = 10.0
@@ -47,20 +41,6 @@ _COMMIT_SECONDS = 10.0
 _DEAD_SHARE = 0.1
 # The vectors' file is written anew when at least this share of the documents was written.
 _REWRITE_SHARE = 0.05
-_MIN_PASSAGE_TOKENS = 16
-DEFAULT_OVERLAP = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a new index is built with; None asks for the default, and of an old index for nothing."""
-
-    model: str | None = None
-    lexical_only: bool = False
-    passage_tokens: int | None = None
-    passage_overlap: int | None = None
-    language: str | None = None
-    title_weight: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +76,7 @@ class Index:
         self.analyzer = Analyzer(manifest.language)
         self.lexical = self._open_lexical()
         self._replay()
+        self._purges = self.store.purges
         self.sequence = self.lexical.covered
 
     @classmethod
@@ -117,7 +98,7 @@ class Index:
         path = Path(folder)
         if settings is not None and not (path / "manifest.json").exists():
             progress(Step(phase="create", documents=0))
-            _create(path, settings, device, budget(threads))
+            create(path, settings, device, budget(threads))
         manifest = read_manifest(path)
         analyzer = Analyzer(manifest.language).describe()
         if analyzer != manifest.analyzer:
@@ -126,7 +107,7 @@ class Index:
                 "index the corpus into a new folder"
             )
         if settings is not None:
-            _check_settings(path, manifest, settings)
+            check_settings(path, manifest, settings)
         index = cls(path, manifest, device=device, threads=threads)
         if settings is not None and settings.model is not None:
             index._load_encoder(settings.model)
@@ -167,7 +148,7 @@ class Index:
         encoder = Encoder(find_model(model), device=self.device, threads=self.threads)
         sealed = self.manifest.encoder
         # Precision is sealed for documents; a query may be encoded by another processor.
-        found = _seal(encoder)
+        found = seal(encoder)
         check_encoder(
             self.folder, sealed, replace(found, precision=sealed.precision) if sealed else found
         )
@@ -192,20 +173,40 @@ class Index:
 
     def refresh(self) -> None:
         """Move to the newest commit that is whole; call it between two queries."""
-        if self.store.sequence == self.sequence:
+        state = (self.store.sequence, self.store.purges)
+        if state == (self.sequence, self._purges):
             return
+        self._purges = state[1]
         self.lexical.reload()
         self.sequence = self.lexical.covered
         if "dense" in self.__dict__:
-            self.dense.catch_up(self.store, self.sequence)
+            with self.store.snapshot():
+                self.dense.catch_up(self.store, self.sequence)
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the newest whole commit, which stays as it is until the end."""
+        while True:
+            self.refresh()
+            with self.store.snapshot():
+                # Else rows of this commit were purged after the postings were read: read again.
+                if self.store.purges == self._purges:
+                    yield
+                    return
 
     def add(
-        self, documents: Iterable[Document], *, sync: bool = False, progress: Progress = silent
+        self,
+        documents: Iterable[Document],
+        *,
+        sync: bool = False,
+        duplicate: Callable[[Document], None] = refuse_duplicate,
+        progress: Progress = silent,
     ) -> Changes:
         """Add or replace documents; each batch is on disk when the next one is read.
 
         With `sync`, documents that did not come are deleted at the end. What is unchanged is
-        neither encoded nor written again.
+        neither encoded nor written again. `duplicate` hears of an id's second document in this
+        run, which is left out unless it raises; by default it does.
 
         Raises:
             ClozeError: an id came twice; what was acknowledged before stays.
@@ -215,7 +216,7 @@ class Index:
         seen = SeenIds()
         committed = monotonic()
         try:
-            for batch in _batches(_first_time(documents, seen), self._batch_factor()):
+            for batch in batches(unique(documents, seen, duplicate), self._batch_factor()):
                 self._write(batch, changes, progress)
                 if monotonic() - committed > _COMMIT_SECONDS:
                     self._commit_lexical(changes, progress)
@@ -230,7 +231,7 @@ class Index:
     def _check_precision(self) -> None:
         sealed = self.manifest.encoder
         if sealed is not None:
-            check_encoder(self.folder, sealed, _seal(self.encoder))
+            check_encoder(self.folder, sealed, seal(self.encoder))
 
     def _batch_factor(self) -> int:
         return _LEXICAL_BATCH_FACTOR if self.manifest.encoder is None else 1
@@ -274,7 +275,8 @@ class Index:
     def _check_current(self) -> None:
         if read_manifest(self.folder) != self.manifest:
             raise ClozeError(
-                f"{self.folder} was reindexed by another process since it was opened; run this again"
+                f"{self.folder} was reindexed by another process while this one had it open; "
+                "run this again"
             )
 
     def delete(self, ids: Sequence[str], *, progress: Progress = silent) -> int:
@@ -305,7 +307,6 @@ class Index:
         """Bring what is derived up to the store, and compact where too much is dead."""
         self._commit_lexical(changes, progress)
         self.refresh()
-        self.sequence = self.lexical.covered
         written = changes.added + changes.updated + changes.deleted
         progress(Step(phase="dense", documents=changes.documents))
         with writer_lock(self.folder):
@@ -340,6 +341,7 @@ class Index:
             progress(Step(phase="seal", documents=documents))
             # Last, so that a crash before leaves the dead to be counted and the work to be redone.
             self.store.purge()
+            self._purges = self.store.purges
             self.store.shrink()
 
     def _open_lexical(self) -> Lexical:
@@ -361,89 +363,3 @@ class Index:
             with writer_lock(self.folder, wait=0):
                 self.lexical.reload()
                 self.lexical.catch_up(self.store, self.store.sequence)
-
-
-def _first_time(documents: Iterable[Document], seen: SeenIds) -> Iterator[Document]:
-    for document in documents:
-        if not seen.add(document.id):
-            raise ClozeError(
-                f"the id {document.id!r} comes twice in this run; make ids unique, or index the "
-                "second text in a later run to replace the first"
-            )
-        yield document
-
-
-def _batches(documents: Iterator[Document], factor: int) -> Iterator[list[Document]]:
-    while True:
-        batch: list[Document] = []
-        size = 0
-        for document in islice(documents, _BATCH_DOCUMENTS * factor):
-            batch.append(document)
-            size += len(document.text)
-            if size >= _BATCH_CHARACTERS * factor:
-                break
-        if not batch:
-            return
-        yield batch
-
-
-def _seal(encoder: "Encoder") -> EncoderSeal:
-    checkpoint = encoder.checkpoint
-    return EncoderSeal(
-        name=checkpoint.name,
-        content_hash=checkpoint.content_hash,
-        dimension=checkpoint.dimension,
-        pooling=checkpoint.pooling,
-        normalize=checkpoint.normalize,
-        query_prompt=checkpoint.query_prompt,
-        document_prompt=checkpoint.document_prompt,
-        max_tokens=checkpoint.max_tokens,
-        precision=encoder.precision,
-    )
-
-
-def _create(folder: Path, settings: Settings, device: str, threads: int) -> None:
-    """Make the folder and seal its manifest, before anything else is in it."""
-    if folder.is_dir() and any(entry.name != "lock" for entry in folder.iterdir()):
-        raise ClozeError(
-            f"{folder} holds files but no manifest.json, so it is not an index; name an empty or "
-            "new folder"
-        )
-    encoder = None
-    if not settings.lexical_only:
-        from indexer.encoder import Encoder
-
-        checkpoint = find_model(settings.model or DEFAULT_MODEL)
-        encoder = _seal(Encoder(checkpoint, device=device, threads=threads))
-    analyzer = Analyzer(settings.language or "english")
-    limit = encoder.max_tokens if encoder else 0
-    tokens = settings.passage_tokens or limit
-    overlap = DEFAULT_OVERLAP if settings.passage_overlap is None else settings.passage_overlap
-    if encoder and not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
-        raise ClozeError(
-            f"passages of {tokens} tokens with {overlap} overlapping don't fit {encoder.name}: "
-            f"choose {_MIN_PASSAGE_TOKENS} to {limit} tokens, and an overlap of at most half"
-        )
-    manifest = Manifest(
-        encoder=encoder,
-        passage_tokens=tokens if encoder else 0,
-        passage_overlap=overlap if encoder else 0,
-        language=analyzer.language,
-        analyzer=analyzer.describe(),
-        title_weight=1 if settings.title_weight is None else settings.title_weight,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with writer_lock(folder):
-        if not (folder / "manifest.json").exists():
-            write_manifest(folder, manifest)
-
-
-def _check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None:
-    if settings.lexical_only and manifest.encoder is not None:
-        raise ClozeError(
-            f"{folder} was built with {manifest.encoder.name}, asked for --lexical-only; leave the "
-            "option out, or index into a new folder"
-        )
-    wanted = asdict(settings)
-    del wanted["model"], wanted["lexical_only"]
-    check_same(folder, manifest, wanted)

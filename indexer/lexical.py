@@ -5,8 +5,10 @@ when it was written, so what they cover is read from themselves: the highest of 
 """
 
 import contextlib
+import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -148,9 +150,7 @@ class Lexical:
         generations.prune(self.home)
         self.reload()
 
-    def search(
-        self, text: str, depth: int, allowed: NDArray[np.int64] | None = None
-    ) -> Candidates:
+    def search(self, text: str, depth: int, allowed: NDArray[np.int64] | None = None) -> Candidates:
         """Return the documents that score among the best `depth`, ties at the cut included.
 
         `allowed`: document numbers that may be found, or None for all.
@@ -198,6 +198,14 @@ class Lexical:
             ]
         )
 
+    def damage(self) -> list[str]:
+        """Check the checksum that tantivy keeps at the end of each of its files."""
+        return [
+            f"{path}: its content does not have the checksum written with it"
+            for path in sorted(self._generation.iterdir())
+            if not path.name.startswith(".") and path.suffix != ".json" and not _intact(path)
+        ]
+
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of all documents that have postings, ascending."""
         hits = self._searcher.search(
@@ -205,6 +213,17 @@ class Lexical:
         ).hits
         values = self._searcher.fast_field_values("number", [address for _, address in hits])
         return np.sort(np.array(values, dtype=np.int64))
+
+
+def _intact(path: Path) -> bool:
+    """Compare a file's CRC-32 with its footer: JSON, the JSON's length, a magic number."""
+    content = path.read_bytes()
+    try:
+        length = int.from_bytes(content[-8:-4], "little")
+        footer = json.loads(content[-8 - length : -8])
+        return bool(zlib.crc32(content[: -8 - length]) == footer["crc"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _schema() -> tantivy.Schema:

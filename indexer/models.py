@@ -1,4 +1,4 @@
-"""Where a model named by the user lies: a folder, the installed package, the hub's cache, the hub."""
+"""Where a model that the user names lies: a folder, a package, the hub's cache, the hub."""
 
 import importlib.util
 import os

@@ -11,7 +11,9 @@ Offsets: TypeAlias = Sequence[tuple[int, int]]
 
 # A sentence ends after its punctuation and closing quotes where white space and no lower-case
 # letter follow, at a line break, or right after full-width punctuation.
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*\s+(?=[^\Wa-z_]|[\"'“‘(\[])|\s*\n\s*|[。！？]+[”’」』）]*")
+_SENTENCE_END = re.compile(
+    r"[.!?][\"'”’)\]]*\s+(?=[^\Wa-z_]|[\"'“‘(\[])|\s*\n\s*|[。！？]+[”’」』）]*"
+)
 # Of a window, at most this share is the title's, so that the text always has room.
 _TITLE_SHARE = 4
 
@@ -42,8 +44,10 @@ def cut(
     passage of the title alone; a sentence longer than a window is cut between two tokens.
     """
     kept_title = min(len(title), (rule.tokens - special_tokens) // _TITLE_SHARE)
-    shown_title = document.title if kept_title == len(title) else (
-        document.title[: title[kept_title - 1][1]] if kept_title else ""
+    shown_title = (
+        document.title
+        if kept_title == len(title)
+        else (document.title[: title[kept_title - 1][1]] if kept_title else "")
     )
     room = rule.tokens - special_tokens - kept_title
     spans = _windows(document.text, text, room, min(rule.overlap, room // 2))

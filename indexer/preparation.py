@@ -34,8 +34,8 @@ def prepare(
 ) -> Batch:
     """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vector."""
     stored = store.live([document.id for document in documents])
-    hashes = {document.id: (_text_hash(document), _metadata_hash(document)) for document in documents}
-    changed = [d for d in documents if not _same(stored.get(d.id), *hashes[d.id])]
+    hashes = {d.id: (text_hash(d), metadata_hash(d)) for d in documents}
+    changed = [d for d in documents if not _same(stored.get(d.id), hashes[d.id])]
     cuts = _cut(changed, encoder, rule)
     keys = [[_hash(passage.text) for passage in each.passages] for each in cuts]
     known: dict[bytes, bytes] = {}
@@ -87,15 +87,17 @@ def _cut(documents: Sequence[Document], encoder: "Encoder | None", rule: Passage
     ]
 
 
-def _same(row: Row | None, text_hash: bytes, metadata_hash: bytes) -> bool:
-    return row is not None and (row.text_hash, row.metadata_hash) == (text_hash, metadata_hash)
+def _same(row: Row | None, hashes: tuple[bytes, bytes]) -> bool:
+    return row is not None and (row.text_hash, row.metadata_hash) == hashes
 
 
-def _text_hash(document: Document) -> bytes:
+def text_hash(document: Document) -> bytes:
+    """Hash what decides a document's terms and vectors: its title and text."""
     return _hash(json.dumps([document.title, document.text]))
 
 
-def _metadata_hash(document: Document) -> bytes:
+def metadata_hash(document: Document) -> bytes:
+    """Hash a document's metadata, whatever the order of its fields."""
     return _hash(json.dumps(document.metadata, sort_keys=True))
 
 

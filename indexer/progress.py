@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Phase: TypeAlias = Literal["create", "encode", "store", "lexical", "dense", "seal"]
+Phase: TypeAlias = Literal["create", "encode", "store", "lexical", "dense", "seal", "search"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,12 +264,22 @@ class Store:
             "WHERE deleted IS NULL ORDER BY number"
         )
         for number, document, title, text, metadata in rows:
-            yield number, Document(id=document, title=title, text=text, metadata=json.loads(metadata))
+            yield (
+                number,
+                Document(id=document, title=title, text=text, metadata=json.loads(metadata)),
+            )
 
     def live_ids(self) -> Iterator[str]:
         """Stream the ids of all live documents."""
         for (document,) in self._db.execute("SELECT id FROM documents WHERE deleted IS NULL"):
             yield document
+
+    def hashes(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Stream (number, text hash, metadata hash) of all live documents."""
+        yield from self._db.execute(
+            "SELECT number, text_hash, metadata_hash FROM documents WHERE deleted IS NULL "
+            "ORDER BY number"
+        )
 
     def counts(self) -> dict[str, int]:
         """Count documents, dead rows, passages, tokens, and what the index report tells."""
@@ -305,9 +315,7 @@ class Store:
         with self.transaction():
             dead = "SELECT number FROM documents WHERE deleted IS NOT NULL"
             self._db.execute(f"DELETE FROM contents WHERE number IN ({dead})")
-            self._db.execute(
-                f"DELETE FROM passages WHERE passage >> {PASSAGE_BITS} IN ({dead})"
-            )
+            self._db.execute(f"DELETE FROM passages WHERE passage >> {PASSAGE_BITS} IN ({dead})")
             self._db.execute(f"DELETE FROM facets WHERE document IN ({dead})")
             self._db.execute("DELETE FROM documents WHERE deleted IS NOT NULL")
             self._db.execute("DELETE FROM fields WHERE field NOT IN (SELECT field FROM facets)")

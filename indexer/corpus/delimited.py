@@ -129,12 +129,11 @@ class _Feed(Iterator[str]):
         return self._source.line + 1
 
     def __next__(self) -> str:
-        size = max(self._room, 0) + 2
-        piece = self._source.piece(size)
+        # Two bytes more for the line end; a line cut there is longer than the room left.
+        piece = self._source.piece(max(self._room, 0) + 2)
         if not piece:
             raise StopIteration
-        whole = len(piece) < size or piece.endswith(b"\n")
-        if not whole or content_size(piece) > self._room:
+        if content_size(piece) > self._room:
             self._skip_row(piece)
             raise too_long(self._source.limit)
         self._room -= len(piece)

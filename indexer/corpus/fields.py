@@ -82,7 +82,7 @@ def missing_field(names: Mapping[str, Any], fields: Fields, role: str) -> BadRec
     present = ", ".join(quoted(name) for name in list(names)[:8]) or "nothing"
     return BadRecord(
         f"no {role} field: expected {wanted}, found {present}",
-        f"name the field with --{role}-field",
+        f"name the field with --{role}",
     )
 
 

@@ -88,10 +88,9 @@ class Source:
 
     def lines(self) -> Iterator[bytes | None]:
         """Yield every line with its line end, or None for one longer than the limit."""
-        room = self.limit + 2
-        while piece := self.piece(room):
-            whole = len(piece) < room or piece.endswith(b"\n")
-            if whole and content_size(piece) <= self.limit:
+        # Two bytes more for the line end; a line cut there is longer than the limit.
+        while piece := self.piece(self.limit + 2):
+            if content_size(piece) <= self.limit:
                 yield piece
                 continue
             while piece and not piece.endswith(b"\n"):

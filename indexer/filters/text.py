@@ -141,12 +141,15 @@ class _Parser:
 
     def _values(self) -> tuple[Scalar, ...]:
         self._expect("(")
-        values = [self._value()]
+        values = [self._listed_value()]
         while self._accept(","):
-            self._budget.values(1)
-            values.append(self._value())
+            values.append(self._listed_value())
         self._expect(")")
         return tuple(values)
+
+    def _listed_value(self) -> Scalar:
+        self._budget.values(1)
+        return self._value()
 
     def _value(self) -> Scalar:
         lexeme = self._next

@@ -14,7 +14,9 @@ class Forward(Protocol):
 
     precision: str
 
-    def __call__(self, ids: "NDArray[np.int64]", mask: "NDArray[np.int64]") -> "NDArray[np.float32]":
+    def __call__(
+        self, ids: "NDArray[np.int64]", mask: "NDArray[np.int64]"
+    ) -> "NDArray[np.float32]":
         """Return one vector a row: [batch, length] ids and mask -> [batch, dimension]."""
         ...
 

@@ -1,7 +1,5 @@
 """Analysis: hand-made cases in several scripts, and properties of terms and their places."""
 
-# ruff: noqa: RUF001 (look-alike characters are the point here)
-
 import sys
 import threading
 import unicodedata

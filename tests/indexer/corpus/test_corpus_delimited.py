@@ -201,13 +201,18 @@ def test_any_bytes_are_documents_or_bad_rows(
 @given(
     long=st.lists(st.sampled_from(["", "a", '"', ",", "\n", '"",', "\t\r\n"]), min_size=1),
     tabs=st.booleans(),
+    quote_all=st.booleans(),
 )
 def test_row_too_long_ends_where_the_csv_module_ended_it(
-    tmp_path_factory: pytest.TempPathFactory, long: list[str], tabs: bool
+    tmp_path_factory: pytest.TempPathFactory, long: list[str], tabs: bool, quote_all: bool
 ) -> None:
     path = tmp_path_factory.getbasetemp() / ("long.tsv" if tabs else "long.csv")
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, "excel-tab" if tabs else "excel")
+        writer = csv.writer(
+            stream,
+            "excel-tab" if tabs else "excel",
+            quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL,
+        )
         writer.writerow(["id", "text"])
         writer.writerow(["long", "y" * 20 + "".join(long)])
         writer.writerow(["next", "z"])

@@ -75,6 +75,12 @@ def test_folder_of_texts_in_order_of_relative_paths(tmp_path: Path) -> None:
     assert corpus.position() == 1.0
 
 
+def test_position_in_a_folder(tmp_path: Path) -> None:
+    tree(tmp_path, {"a.txt": b"x" * 10, "b/c.md": b"x" * 20, "d.txt": b"x" * 10, "e.pdf": b"x"})
+    corpus = Corpus([str(tmp_path)])
+    assert [corpus.position() for _ in corpus] == [0.25, 0.75, 1.0]
+
+
 @pytest.mark.parametrize(
     ("markdown", "title", "text"),
     [

@@ -158,15 +158,18 @@ def test_gzip_cut_anywhere_gives_whole_lines_and_one_bad_end(tmp_path: Path) -> 
 
 
 def test_gzip_that_is_none_or_damaged_is_bad_and_the_next_file_is_read(tmp_path: Path) -> None:
-    fake, flipped, good = (tmp_path / name for name in ("f.jsonl.gz", "g.csv.gz", "h.jsonl.gz"))
+    names = ("f.jsonl.gz", "g.csv.gz", "garbled.txt.gz", "h.jsonl.gz")
+    fake, flipped, garbled, good = (tmp_path / name for name in names)
     fake.write_bytes(lines("a"))
     data = bytearray(gzip.compress(b"id,text\na,x\n"))
     data[-6] ^= 0xFF
     flipped.write_bytes(data)
+    # A header of ten bytes, and then a block of the type that deflate does not have.
+    garbled.write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)
     good.write_bytes(gzip.compress(lines("b")) + gzip.compress(lines("c")))
-    corpus = Corpus([str(fake), str(flipped), str(good)], skip_bad=True)
+    corpus = Corpus([str(tmp_path / name) for name in names], skip_bad=True)
     assert ids(corpus)[-2:] == ["b", "c"]
-    assert corpus.counts.skipped == 2
+    assert corpus.counts.skipped == 3
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz"])

@@ -1,0 +1,92 @@
+"""The command line: one Typer app that mounts each floor's commands."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from indexer.commands.build import index
+from indexer.commands.change import compact, delete, reindex
+from indexer.commands.look import doctor, export, info, show, verify
+from search.commands import demo, search
+
+if TYPE_CHECKING:
+    from indexer.documents import Document
+    from search.index import Index
+
+__all__ = ["Document", "Index", "app", "main"]
+
+app = typer.Typer(
+    name="cloze",
+    help="A search engine with BERT inside: index a corpus, search it, measure it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (index, search, delete, compact, reindex, show, export, info, verify, doctor, demo):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cloze {version('cloze-search')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["CLOZE_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's is one line and exit 2, one of ours exit 1."""
+    from indexer.errors import ClozeError
+
+    try:
+        app()
+    except ClozeError as error:
+        _fail(error, str(error), error.exit_code)
+    except KeyboardInterrupt as error:
+        _fail(error, "stopped; what was acknowledged is kept, the same command continues", 130)
+    except BrokenPipeError:
+        # The reader of our output has left; nothing more may be written, by Python's exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        _fail(error, f"an error of ours, {type(error).__name__}: {error}", 1)
+
+
+def _fail(error: BaseException, message: str, code: int) -> None:
+    if os.environ.get("CLOZE_DEBUG"):
+        raise error
+    sys.stderr.write(f"cloze: {message}\n")
+    sys.exit(code)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes have any type
+    """Give the library's names without loading it for the command line's help."""
+    if name == "Index":
+        from search.index import Index
+
+        return Index
+    if name == "Document":
+        from indexer.documents import Document
+
+        return Document
+    raise AttributeError(f"module 'cloze' has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The commands of the indexer's floor; each imports its room only when it runs."""

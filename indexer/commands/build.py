@@ -1,0 +1,190 @@
+"""`cloze index`: documents in, an index out."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from indexer.commands.console import (
+    AsJson,
+    Device,
+    IndexFolder,
+    Threads,
+    emit,
+    notice,
+    progress_bar,
+    resolve_device,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from indexer.corpus import Corpus
+    from indexer.documents import Document
+    from indexer.index import Changes, Index
+
+
+def index(
+    index: IndexFolder,
+    corpus: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CORPUS...",
+            help="A BEIR folder; .jsonl, .csv, .tsv, .txt or .md files (also .gz); a folder of "
+            ".txt and .md; - for JSON lines on standard input; docstrings[:PACKAGE,...]",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or hub id [default: all-MiniLM-L6-v2]"),
+    ] = None,
+    lexical_only: Annotated[bool, typer.Option("--lexical-only", help="BM25 only")] = False,
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Delete documents that the corpus no longer has")
+    ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
+    ] = False,
+    id: Annotated[str | None, typer.Option(help="The field that holds the id")] = None,
+    title: Annotated[str | None, typer.Option(help="The field that holds the title")] = None,
+    text: Annotated[str | None, typer.Option(help="The field that holds the text")] = None,
+    passage_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of a passage [default: what the model can read]")
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="Tokens that neighbouring passages share [default: 32]")
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Stemming of a Snowball language, or none [default: english]"),
+    ] = None,
+    title_weight: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often BM25 counts a word of the title [default: 1]"),
+    ] = None,
+    max_document_mib: Annotated[
+        float, typer.Option(min=0.001, help="A document above this size is bad")
+    ] = 64,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: AsJson = False,
+) -> None:
+    """Index a corpus, or bring an index up to date with it.
+
+    Run the same command again after a crash or a change: what is unchanged is neither encoded nor
+    written again.
+    """
+    from indexer.threads import budget
+
+    budget(threads)
+    from indexer.corpus import Corpus, Fields
+    from indexer.creation import Settings
+    from indexer.index import Index
+
+    documents = Corpus(
+        corpus,
+        fields=Fields(id=id, title=title, text=text),
+        skip_bad=skip_bad,
+        max_document_mib=max_document_mib,
+    )
+    settings = Settings(
+        model=model,
+        lexical_only=lexical_only,
+        passage_tokens=passage_tokens,
+        passage_overlap=overlap,
+        language=language,
+        title_weight=title_weight,
+    )
+    duplicates = _Duplicates(documents, skip=skip_bad)
+    with (
+        progress_bar(documents.position, quiet=json) as progress,
+        Index.open(
+            index, settings, device=resolve_device(device), threads=threads, progress=progress
+        ) as opened,
+    ):
+        changes = opened.add(documents, sync=sync, duplicate=duplicates, progress=progress)
+        report = _report(opened, documents, changes, duplicates.count)
+        _tell_notices(opened, documents, changes)
+    if json:
+        emit(report)
+    else:
+        _tell(index, report)
+
+
+class _Duplicates:
+    """What to do with an id that comes twice in one run."""
+
+    def __init__(self, corpus: "Corpus", *, skip: bool) -> None:
+        self.corpus = corpus
+        self.skip = skip
+        self.count = 0
+
+    def __call__(self, document: "Document") -> None:
+        from indexer.errors import ClozeError
+
+        if not self.skip:
+            raise ClozeError(
+                f"{self.corpus.where()}: the id {document.id!r} came before in this run; make ids "
+                "unique, or pass --skip-bad to keep the first"
+            )
+        self.count += 1
+
+
+def _report(
+    index: "Index", corpus: "Corpus", changes: "Changes", duplicates: int
+) -> dict[str, float]:
+    import resource
+
+    counts = index.store.counts()
+    seconds = _process_seconds()
+    return {
+        "documents": changes.documents,
+        "passages": counts["passages"],
+        "tokens": counts["tokens"],
+        "added": changes.added,
+        "updated": changes.updated,
+        "unchanged": changes.unchanged,
+        "deleted": changes.deleted,
+        "skipped": corpus.counts.skipped + duplicates,
+        "control_characters": corpus.counts.control_characters,
+        "empty": counts["empty"],
+        "duplicate_texts": counts["duplicate_texts"],
+        "truncated_documents": counts["truncated_documents"],
+        "dropped_tokens": counts["dropped_tokens"],
+        "seconds": round(seconds, 3),
+        "documents_per_second": round(changes.documents / seconds, 1),
+        "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+def _process_seconds() -> float:
+    """Return the wall clock time since this process was started, by the kernel's account."""
+    import os
+    from pathlib import Path
+
+    started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return uptime - started / os.sysconf("SC_CLK_TCK")
+
+
+def _tell_notices(index: "Index", corpus: "Corpus", changes: "Changes") -> None:
+    for line in [*index.notices, *changes.notices, *corpus.counts.skipped_examples]:
+        notice(line)
+
+
+def _tell(folder: str, report: dict[str, float]) -> None:
+    tell(
+        f"{folder}: {report['documents']:,} documents read, {report['added']:,} added, "
+        f"{report['updated']:,} updated, {report['unchanged']:,} unchanged, "
+        f"{report['deleted']:,} deleted, in {report['seconds']:.1f} s "
+        f"({report['documents_per_second']:,.0f}/s, peak {report['peak_rss_mib']:,.0f} MiB)"
+    )
+    tell(f"It holds {report['passages']:,} passages and {report['tokens']:,} tokens.")
+    remarks = {
+        "skipped": "bad lines skipped",
+        "control_characters": "documents had control characters replaced",
+        "empty": "documents have no text",
+        "duplicate_texts": "documents repeat the text of another",
+        "truncated_documents": "documents lost the end of a long title to the encoder",
+    }
+    for name, remark in remarks.items():
+        if report[name]:
+            tell(f"{report[name]:,} {remark}.")

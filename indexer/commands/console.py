@@ -1,0 +1,101 @@
+"""What commands say: results to standard output, everything else to standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from indexer.progress import Progress, Step
+
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processor threads for everything [default: CLOZE_THREADS, else all]"),
+]
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option(help="Where the model runs: auto, cpu or cuda (auto: cuda where there is one)"),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
+IndexFolder: TypeAlias = Annotated[str, typer.Argument(metavar="INDEX", help="The index folder")]
+
+
+def emit(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
+    """Print a result as one line of JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def tell(text: str) -> None:
+    """Print a line of a result for a person."""
+    sys.stdout.write(text + "\n")
+
+
+def notice(text: str) -> None:
+    """Print a line that is not the result."""
+    sys.stderr.write(text + "\n")
+
+
+def resolve_device(device: str) -> str:
+    """Turn auto into cuda or cpu; torch is asked only where the machine has a CUDA driver."""
+    from pathlib import Path
+
+    from indexer.errors import ClozeError
+
+    if device not in ("auto", "cpu", "cuda"):
+        raise ClozeError(f"--device is {device!r}; choose auto, cpu or cuda")
+    if device != "auto":
+        return device
+    if not Path("/proc/driver/nvidia").exists():
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Iterator[Progress]":
+    """Show documents done, their rate, the phase and the time left, where a person can see it.
+
+    `position` tells the share of the input that has been read, or None where that can't be known.
+    """
+    from indexer.progress import silent
+
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.fields[phase]:>8}"),
+        BarColumn(),
+        TextColumn("{task.fields[documents]:,} documents, {task.fields[rate]:.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("", total=None, phase="open", documents=0, rate=0.0)
+
+        def show(step: "Step") -> None:
+            share = position()
+            elapsed = bar.tasks[0].elapsed or 0.0
+            bar.update(
+                task,
+                completed=share,
+                total=None if share is None else 1.0,
+                phase=step.phase,
+                documents=step.documents,
+                rate=step.documents / elapsed if elapsed else 0.0,
+            )
+
+        yield show

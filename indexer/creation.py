@@ -1,0 +1,97 @@
+"""A new index folder: its settings chosen, checked and sealed."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.analysis import Analyzer
+from indexer.errors import ClozeError
+from indexer.lock import writer_lock
+from indexer.manifest import EncoderSeal, Manifest, check_same, write_manifest
+from indexer.models import DEFAULT_MODEL, find_model
+
+if TYPE_CHECKING:
+    from indexer.encoder import Encoder
+
+_MIN_PASSAGE_TOKENS = 16
+DEFAULT_OVERLAP = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an index is built with; None is the default, and asks nothing of an old index."""
+
+    model: str | None = None
+    lexical_only: bool = False
+    passage_tokens: int | None = None
+    passage_overlap: int | None = None
+    language: str | None = None
+    title_weight: int | None = None
+
+
+def seal(encoder: "Encoder") -> EncoderSeal:
+    """Return what a manifest says of an encoder."""
+    checkpoint = encoder.checkpoint
+    return EncoderSeal(
+        name=checkpoint.name,
+        content_hash=checkpoint.content_hash,
+        dimension=checkpoint.dimension,
+        pooling=checkpoint.pooling,
+        normalize=checkpoint.normalize,
+        query_prompt=checkpoint.query_prompt,
+        document_prompt=checkpoint.document_prompt,
+        max_tokens=checkpoint.max_tokens,
+        precision=encoder.precision,
+    )
+
+
+def create(folder: Path, settings: Settings, device: str, threads: int) -> None:
+    """Make the folder and seal its manifest, before anything else is in it."""
+    if folder.is_dir() and any(entry.name != "lock" for entry in folder.iterdir()):
+        raise ClozeError(
+            f"{folder} holds files but no manifest.json, so it is not an index; name an empty or "
+            "new folder"
+        )
+    encoder = None
+    if not settings.lexical_only:
+        from indexer.encoder import Encoder
+
+        checkpoint = find_model(settings.model or DEFAULT_MODEL)
+        encoder = seal(Encoder(checkpoint, device=device, threads=threads))
+    analyzer = Analyzer(settings.language or "english")
+    limit = encoder.max_tokens if encoder else 0
+    tokens = settings.passage_tokens or limit
+    overlap = DEFAULT_OVERLAP if settings.passage_overlap is None else settings.passage_overlap
+    if encoder and not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
+        raise ClozeError(
+            f"passages of {tokens} tokens with {overlap} overlapping don't fit {encoder.name}: "
+            f"choose {_MIN_PASSAGE_TOKENS} to {limit} tokens, and an overlap of at most half"
+        )
+    manifest = Manifest(
+        encoder=encoder,
+        passage_tokens=tokens if encoder else 0,
+        passage_overlap=overlap if encoder else 0,
+        language=analyzer.language,
+        analyzer=analyzer.describe(),
+        title_weight=1 if settings.title_weight is None else settings.title_weight,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with writer_lock(folder):
+        if not (folder / "manifest.json").exists():
+            write_manifest(folder, manifest)
+
+
+def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None:
+    """Check the settings asked for against those of an index that is there.
+
+    Raises:
+        ClozeError: one differs; both values are named.
+    """
+    if settings.lexical_only and manifest.encoder is not None:
+        raise ClozeError(
+            f"{folder} was built with {manifest.encoder.name}, asked for --lexical-only; leave the "
+            "option out, or index into a new folder"
+        )
+    wanted = asdict(settings)
+    del wanted["model"], wanted["lexical_only"]
+    check_same(folder, manifest, wanted)

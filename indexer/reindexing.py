@@ -1,0 +1,89 @@
+"""An index encoded anew by another model: built beside the old one, swapped in one step."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from indexer.creation import Settings
+from indexer.documents import Document
+from indexer.index import Index
+from indexer.lock import writer_lock
+from indexer.manifest import NAME, read_manifest, write_manifest
+from indexer.models import find_model
+from indexer.progress import Progress, silent
+
+
+class Reindexing:
+    """One run of reindexing; the folder it builds in is named by the model, so a rerun goes on."""
+
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: Settings,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        """Prepare to encode an index by the model and passage rule of `settings`."""
+        self.folder = Path(folder)
+        self.settings = settings
+        self.device = device
+        self.threads = threads
+        self._read = 0
+        self._total = 0
+
+    def position(self) -> float | None:
+        """Return the share of the documents that have been read."""
+        return self._read / self._total if self._total else None
+
+    def run(self, progress: Progress = silent) -> int:
+        """Build, swap and remove the old data; return the number of documents.
+
+        Documents that change meanwhile are taken over too: the swap happens under the writer's
+        lock, when the new data hold what the old ones do.
+        """
+        old = Index.open(self.folder, device=self.device, threads=self.threads)
+        name = f"data-{find_model(self.settings.model or '').content_hash[:12]}"
+        place = self.folder / name
+        if old.manifest.data == name:
+            name += "-again"
+            place = self.folder / name
+        wanted = replace(
+            self.settings,
+            language=old.manifest.language,
+            title_weight=old.manifest.title_weight,
+        )
+        with Index.open(
+            place, wanted, device=self.device, threads=self.threads, progress=progress
+        ) as new:
+            while True:
+                copied = old.store.sequence
+                self._read, self._total = 0, old.lexical.count
+                new.add(self._documents(old), sync=True, progress=progress)
+                with writer_lock(self.folder):
+                    if old.store.sequence == copied:
+                        write_manifest(self.folder, replace(new.manifest, data=name))
+                        break
+            count = new.lexical.count
+        old.close()
+        _remove_data(self.folder, keep=name)
+        return count
+
+    def _documents(self, old: Index) -> Iterator[Document]:
+        for _, document in old.store.all_live():
+            self._read += 1
+            yield document
+
+
+def _remove_data(folder: Path, keep: str) -> None:
+    """Remove every data folder but the one in use; readers keep what they have open."""
+    for entry in folder.iterdir():
+        if entry.name in (keep, NAME, "lock"):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    if read_manifest(folder).data != keep:
+        raise AssertionError(f"{folder} changed its data while the writer's lock was ours")

@@ -1,0 +1,89 @@
+"""Whether an index is what was written, and its derived structures what the store says."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+
+from indexer.errors import DamagedIndexError
+from indexer.index import Index
+from indexer.preparation import metadata_hash, text_hash
+from indexer.store import PASSAGE_BITS
+
+_CHUNK = 500
+
+
+def damage(index: Index) -> list[str]:
+    """Return what is wrong with an index, a line each; nothing when it is clean.
+
+    Checksums of every derived file; every document against its hashes; ids in store, postings
+    and vectors against each other; and every vector in FAISS against the stored one, bit by bit.
+    """
+    index.refresh()
+    found = [f"{index.store.path}: {line}" for line in index.store.damage()]
+    if found:
+        return found  # what follows would read a broken database
+    found += index.notices
+    found += index.lexical.damage()
+    found += _documents(index)
+    found += _postings(index)
+    if index.manifest.encoder is not None:
+        found += _vectors(index)
+    return found
+
+
+def _documents(index: Index) -> Iterator[str]:
+    hashes = index.store.hashes()
+    while chunk := list(islice(hashes, _CHUNK)):
+        documents = index.store.documents([number for number, _, _ in chunk])
+        for number, text, metadata in chunk:
+            document = documents.get(number)
+            if document is None:
+                yield f"{index.store.path}: document {number} has no content"
+            elif (text_hash(document), metadata_hash(document)) != (text, metadata):
+                yield f"{index.store.path}: document {document.id!r} is not what was written"
+
+
+def _postings(index: Index) -> Iterator[str]:
+    stored = index.store.numbers(index.sequence)
+    posted = index.lexical.numbers()
+    yield from _differences(f"{index.lexical.home}", "documents", stored, posted)
+
+
+def _vectors(index: Index) -> Iterator[str]:
+    visible = index.store.numbers(index.sequence)
+    rows, vectors = index.dense.rows()
+    yield from (line for line in index.dense.damage if line not in index.notices)
+    place = f"{index.dense.home}"
+    stored: list[int] = []
+    pairs = index.store.vectors(-1)
+    while chunk := list(islice(pairs, _CHUNK)):
+        numbers = np.array([number for number, _ in chunk], dtype=np.int64)
+        kept = np.isin(numbers >> PASSAGE_BITS, visible)
+        blobs = [blob for (_, blob), keep in zip(chunk, kept, strict=True) if keep]
+        stored += numbers[kept].tolist()
+        found, at = np.isin(numbers[kept], rows), np.searchsorted(rows, numbers[kept])
+        for number, blob, known, row in zip(numbers[kept], blobs, found, at, strict=True):
+            if known and vectors[row].tobytes() != blob:
+                yield f"{place}: the vector of passage {number} is not the stored one"
+    yield from _differences(place, "passages", np.array(stored, dtype=np.int64), rows)
+
+
+def _differences(
+    place: str, what: str, stored: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    derived: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+) -> Iterator[str]:  # fmt: skip
+    missing, foreign = np.setdiff1d(stored, derived), np.setdiff1d(derived, stored)
+    if len(missing):
+        yield f"{place}: {len(missing)} {what} of the store are missing, first {missing[0]}"
+    if len(foreign):
+        yield f"{place}: {len(foreign)} {what} are not in the store, first {foreign[0]}"
+
+
+def verify(folder: str, threads: int | None = None) -> list[str]:
+    """Open an index and check all of it; what keeps it from opening is the damage then."""
+    try:
+        with Index.open(folder, threads=threads) as index:
+            return damage(index)
+    except DamagedIndexError as error:
+        return [str(error)]

@@ -1,0 +1,197 @@
+"""`cloze search` and `cloze demo`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from indexer.commands.console import (
+    AsJson,
+    Device,
+    IndexFolder,
+    Threads,
+    emit,
+    notice,
+    progress_bar,
+    resolve_device,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from search.hits import Hit, Results
+    from search.index import Index
+
+_DEMO_QUERIES = (
+    ("compute the distance between every pair of points", None),
+    ("run a function in another thread and wait for its result", "package = stdlib"),
+    ("nearest neighbour search that fits in less memory", "package in (faiss, scipy)"),
+)
+
+
+def search(
+    index: IndexFolder,
+    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="What to find")] = None,
+    queries: Annotated[
+        str | None, typer.Option(help="A file of queries: JSON lines with _id and text")
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Write a TREC run here (with --queries)")] = None,
+    top: Annotated[int, typer.Option(help="How many hits")] = 10,
+    offset: Annotated[int, typer.Option(help="How many hits to pass over")] = 0,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="hybrid, dense or lexical [default: hybrid where there are vectors]"),
+    ] = None,
+    fusion: Annotated[str, typer.Option(help="minmax or rrf")] = "minmax",
+    weight: Annotated[float, typer.Option(help="Share of the dense score in minmax")] = 0.5,
+    filter: Annotated[
+        str | None, typer.Option(help="Metadata, e.g. 'year >= 2000 and lang in (en, de)'")
+    ] = None,
+    passages: Annotated[int, typer.Option(help="How many passages of each hit")] = 1,
+    count: Annotated[bool, typer.Option("--count", help="Count all matches exactly")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    json: AsJson = False,
+) -> None:
+    """Search an index: one query to the terminal, or a file of queries to a TREC run."""
+    from indexer.errors import ClozeError
+    from indexer.threads import budget
+
+    budget(threads)
+    for name, value, known in (
+        ("--mode", mode, ("hybrid", "dense", "lexical")),
+        ("--fusion", fusion, ("minmax", "rrf")),
+    ):
+        if value is not None and value not in known:
+            raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
+    if (query is None) == (queries is None) or (queries is None) != (run is None):
+        raise ClozeError(
+            "search takes a QUERY, or --queries FILE with --run FILE; see cloze search --help"
+        )
+    from search.index import Index
+
+    options: dict[str, Any] = {
+        "top": top, "offset": offset, "mode": mode, "fusion": fusion, "weight": weight,
+        "filter": filter, "passages": passages, "count": count,
+    }  # fmt: skip
+    with Index.open(index, device=resolve_device(device), threads=threads) as opened:
+        for line in opened.notices:
+            notice(line)
+        if queries is not None and run is not None:
+            _write_run(opened, queries, run, options, quiet=json)
+            return
+        results = opened.search(query or "", **options)
+    if json:
+        emit(results.as_json())
+    else:
+        _tell_results(results)
+
+
+def _write_run(
+    index: "Index", queries: str, run: str, options: dict[str, Any], *, quiet: bool
+) -> None:
+    from indexer.progress import Step
+    from search.queries import read_queries
+    from search.runs import RunWriter
+
+    asked = list(read_queries(queries))
+    done = 0
+    with (
+        _whole_file(run) as file,
+        progress_bar(lambda: done / max(len(asked), 1), quiet=quiet) as progress,
+    ):
+        writer = RunWriter(file, f"cloze-{options['mode'] or 'default'}")
+        for query, text in asked:
+            writer.write(query, index.search(text, **options).hits)
+            done += 1
+            progress(Step(phase="search", documents=done))
+    if writer.encoded_ids:
+        notice(f"{writer.encoded_ids} ids hold white space and are percent-encoded in {run}")
+    notice(f"{run}: {len(asked)} queries")
+
+
+@contextmanager
+def _whole_file(path: str) -> Iterator[TextIO]:
+    """Open a file that appears under its name only when it is complete."""
+    import os
+    from pathlib import Path
+
+    scratch = Path(f"{path}.{os.getpid()}.part")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            yield file
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _tell_results(results: "Results") -> None:
+    if not results.hits:
+        tell(f"no documents match {results.query!r}")
+    for hit in results.hits:
+        _tell_hit(hit)
+    took = results.took_ms.get("total", 0.0)
+    total = "" if results.total_matches is None else f" of {results.total_matches:,} matches"
+    notice(f"{len(results.hits)} hits{total}, {results.mode}, {took:.1f} ms")
+
+
+def _tell_hit(hit: "Hit") -> None:
+    places = ", ".join(f"{name} {place.rank}" for name, place in hit.stages.items() if place)
+    tell(f"{hit.rank:>3}  {_bold(hit.title or hit.id)}  [{hit.id}]")
+    tell(f"     {hit.score:.4f} ({places})")
+    snippet = " ".join(_marked(hit).split())
+    if snippet:
+        tell(f"     {snippet}")
+
+
+def _marked(hit: "Hit") -> str:
+    """Return the snippet with its matched words in bold."""
+    start = hit.snippet_start
+    text, last = "", 0
+    for span in hit.highlights:
+        first, end = span.start - start, span.end - start
+        if last <= first and end <= len(hit.snippet):
+            text += hit.snippet[last:first] + _bold(hit.snippet[first:end])
+            last = end
+    return text + hit.snippet[last:]
+
+
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
+
+
+def demo(
+    port: Annotated[int, typer.Option(help="Kept for the service that will show the demo")] = 8000,
+    packages: Annotated[
+        str, typer.Option(help="Index the docstrings of these packages instead, e.g. torch,pandas")
+    ] = "",
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Index the docstrings of this Python's packages and answer three questions about them."""
+    from indexer.threads import budget
+
+    budget(threads)
+    from indexer.corpus import Corpus
+    from indexer.creation import Settings
+    from indexer.models import cache_home
+    from search.index import Index
+
+    corpus = Corpus([f"docstrings:{packages}" if packages else "docstrings"])
+    folder = cache_home() / "demo"
+    notice(f"Indexing the docstrings of installed packages into {folder} …")
+    with (
+        progress_bar(corpus.position, quiet=False) as progress,
+        Index.open(
+            folder, Settings(), device=resolve_device(device), threads=threads, progress=progress
+        ) as opened,
+    ):
+        changes = opened.add(corpus, sync=True, progress=progress)
+        counts = opened.store.counts()
+        notice(f"{changes.documents:,} docstrings, {counts['passages']:,} passages")
+        for query, condition in _DEMO_QUERIES:
+            suffix = f"  --filter '{condition}'" if condition else ""
+            tell(f'\n$ cloze search {folder} "{query}"{suffix} --top 3')
+            _tell_results(opened.search(query, top=3, filter=None if packages else condition))
+    tell(f'\nAsk it yourself: .venv/bin/cloze search {folder} "…"')

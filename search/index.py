@@ -1,0 +1,32 @@
+"""The library's door: an index that can also be searched."""
+
+from functools import cached_property
+from typing import Any
+
+from indexer.filters import parse
+from indexer.index import Index as StoredIndex
+from search.engine import SearchEngine
+from search.hits import Request, Results
+
+
+class Index(StoredIndex):
+    """An index folder with `open`, `add`, `delete`, `compact` and `search`."""
+
+    @cached_property
+    def _engine(self) -> SearchEngine:
+        return SearchEngine(self)
+
+    def search(self, query: str, *, filter: Any = None, **options: Any) -> Results:  # noqa: ANN401
+        """Answer a query; `filter` is a filter's text or JSON, options are those of `Request`.
+
+        Raises:
+            ClozeError: an option or the filter is not valid for this index.
+        """
+        condition = None if filter is None else parse(filter)
+        return self._engine.search(Request(query=query, filter=condition, **options))
+
+    def close(self) -> None:
+        """Free files and threads."""
+        if "_engine" in self.__dict__:
+            self._engine.close()
+        super().close()
