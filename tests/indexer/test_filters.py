@@ -76,7 +76,7 @@ def matches(filter: Filter, metadata: Mapping[str, Any]) -> bool:
         case Comparison(field, operator, wanted):
             found = [value for path, value in leaves(metadata) if path == field]
             if operator == "exists":
-                return bool(found) == wanted
+                return bool(found) == bool(wanted)
             return any(holds(operator, wanted, value) for value in found)
 
 
