@@ -1,7 +1,7 @@
 """Compile a metadata filter to SQL over the store's facets.
 
-The table: `facets(field INTEGER, kind INTEGER, value, document INTEGER)`, all four its key, for
-visible documents only.
+The table: `facets(field INTEGER, kind INTEGER, value, document INTEGER)`, all four its key. It may
+hold documents that are no longer visible, or not yet; the outermost SELECT leaves them out.
 """
 
 import json
@@ -17,11 +17,11 @@ _RANGES = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def compile(filter: Filter, field_ids: Mapping[str, int], universe: str) -> tuple[str, list[Any]]:
-    """Return a SELECT of the numbers of the documents that match, each once, and its parameters.
+    """Return a SELECT of the visible documents that match, each number once, and its parameters.
 
     `field_ids` are the fields that some document has; another name is a FilterError. `universe` is
-    a SELECT, without parameters, of the numbers of all visible documents; it is read only where a
-    negation has nothing to be taken from.
+    a SELECT, without parameters, of the numbers of all visible documents. It is read in full only
+    where a negation has nothing to be taken from, else looked up for each match.
     """
     return _Compiler(field_ids, universe).compile(filter)
 
@@ -47,15 +47,17 @@ class _Compiler:
 
     def __init__(self, field_ids: Mapping[str, int], universe: str) -> None:
         self._field_ids = field_ids
-        self._tables = [f"filter_universe(document) AS ({universe})"]
+        self._tables = [f"filter_universe(document) AS NOT MATERIALIZED ({universe})"]
         self._parameters: list[Any] = []
         self._inexact_values = 0
 
     def compile(self, filter: Filter) -> tuple[str, list[Any]]:
         sql, parameters, compound = self._select(filter)
-        if not compound:
-            sql = f"SELECT DISTINCT document FROM ({sql})"
-        return f"WITH {', '.join(self._tables)} {sql}", self._parameters + parameters
+        distinct = "" if compound else "DISTINCT "
+        # In SQLite a CROSS JOIN keeps its order: the matches first, each looked up by its number.
+        visible = f"({sql}) AS matched CROSS JOIN filter_universe AS seen USING (document)"
+        query = f"WITH {', '.join(self._tables)} SELECT {distinct}matched.document FROM {visible}"
+        return query, self._parameters + parameters
 
     def _select(self, filter: Filter) -> _Select:
         match filter:

@@ -55,6 +55,11 @@ def test_the_snippet_covers_most_distinct_terms() -> None:
     assert len(answer.highlights) == 6
 
 
+def test_terms_of_an_earlier_window_do_not_count() -> None:
+    text = "A cat met a dog. " + "filler " * 20 + "An eel, an eel, an eel."
+    assert highlighted(text, "cat dog eel", width=25).snippet == "A cat met a dog. filler"
+
+
 def test_of_equal_windows_the_first_is_shown() -> None:
     text = "No match here at all, none. One cat. " + "filler " * 20 + "Two cat."
     assert highlighted(text, "cat", width=12).snippet == "One cat."
