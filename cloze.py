@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eval.commands import collection
+from eval.commands import bench, collection
 from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
 from indexer.commands.look import doctor, export, info, show, verify
@@ -29,6 +29,7 @@ app = typer.Typer(
 for command in (index, search, delete, compact, reindex, show, export, info, verify, doctor, demo):
     app.command()(command)
 app.add_typer(collection, name="collection")
+app.add_typer(bench, name="bench")
 
 
 def _version(wanted: bool) -> None:

@@ -45,19 +45,29 @@ def seal(encoder: "Encoder") -> EncoderSeal:
     )
 
 
-def create(folder: Path, settings: Settings, device: str, threads: int) -> None:
-    """Make the folder and seal its manifest, before anything else is in it."""
+def create(folder: Path, settings: Settings, device: str, threads: int) -> "Encoder | None":
+    """Make the folder and seal its manifest, before anything else is in it.
+
+    Returns:
+        The encoder that was loaded to be sealed, or None for a lexical-only index.
+
+    Raises:
+        ClozeError: the folder holds something else, or the settings contradict each other.
+    """
     if folder.is_dir() and any(entry.name != "lock" for entry in folder.iterdir()):
         raise ClozeError(
             f"{folder} holds files but no manifest.json, so it is not an index; name an empty or "
             "new folder"
         )
-    encoder = None
+    if settings.lexical_only and settings.model is not None:
+        raise ClozeError(f"--lexical-only and --model {settings.model} exclude each other")
+    loaded = None
     if not settings.lexical_only:
         from indexer.encoder import Encoder
 
         checkpoint = find_model(settings.model or DEFAULT_MODEL)
-        encoder = seal(Encoder(checkpoint, device=device, threads=threads))
+        loaded = Encoder(checkpoint, device=device, threads=threads)
+    encoder = seal(loaded) if loaded else None
     analyzer = Analyzer(settings.language or "english")
     limit = encoder.max_tokens if encoder else 0
     tokens = settings.passage_tokens or limit
@@ -79,6 +89,7 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> None:
     with writer_lock(folder):
         if not (folder / "manifest.json").exists():
             write_manifest(folder, manifest)
+    return loaded
 
 
 def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Self
 
 from indexer.analysis import Analyzer
 from indexer.batching import batches, refuse_duplicate, unique
+from indexer.changes import Changes
 from indexer.creation import Settings, check_settings, create, seal
 from indexer.documents import Document
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.filters import Filter
-from indexer.lexical import Lexical
+from indexer.lexical import open_lexical
 from indexer.lock import writer_lock
 from indexer.manifest import (
     Manifest,
@@ -43,19 +44,6 @@ _DEAD_SHARE = 0.1
 _REWRITE_SHARE = 0.05
 
 
-@dataclass(slots=True, kw_only=True)
-class Changes:
-    """What a run of adding did."""
-
-    documents: int = 0
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    encoded_texts: int = 0
-    notices: list[str] = field(default_factory=list)
-
-
 class Index:
     """An index folder, read at one commit until `refresh`, and written one transaction at a time.
 
@@ -74,7 +62,9 @@ class Index:
         self.data = folder / manifest.data
         self.store = Store(self.data / "store.sqlite")
         self.analyzer = Analyzer(manifest.language)
-        self.lexical = self._open_lexical()
+        self.lexical = open_lexical(
+            self.data / "lexical", self.analyzer, manifest.title_weight, self.notices
+        )
         self._replay()
         self._purges = self.store.purges
         self.sequence = self.lexical.covered
@@ -96,9 +86,10 @@ class Index:
             DamagedIndexError: what can't be derived again is damaged.
         """
         path = Path(folder)
+        made = None
         if settings is not None and not (path / "manifest.json").exists():
             progress(Step(phase="create", documents=0))
-            create(path, settings, device, budget(threads))
+            made = create(path, settings, device, budget(threads))
         manifest = read_manifest(path)
         analyzer = Analyzer(manifest.language).describe()
         if analyzer != manifest.analyzer:
@@ -109,7 +100,9 @@ class Index:
         if settings is not None:
             check_settings(path, manifest, settings)
         index = cls(path, manifest, device=device, threads=threads)
-        if settings is not None and settings.model is not None:
+        if made is not None:
+            index.__dict__["encoder"] = made
+        elif settings is not None and settings.model is not None:
             index._load_encoder(settings.model)
         return index
 
@@ -158,17 +151,13 @@ class Index:
     @cached_property
     def dense(self) -> "Dense":
         """The vectors, loaded at first use and brought to this index's commit."""
-        dense = self._load_dense()
-        if self.manifest.encoder is not None:
-            dense.catch_up(self.store, self.sequence)
-        return dense
-
-    def _load_dense(self) -> "Dense":
         from indexer.dense import Dense
 
-        dimension = self.manifest.encoder.dimension if self.manifest.encoder else 1
-        dense = Dense(self.data / "dense", dimension, self.threads)
+        if self.manifest.encoder is None:
+            raise ClozeError(f"{self.folder} was built with --lexical-only and has no vectors")
+        dense = Dense(self.data / "dense", self.manifest.encoder.dimension, self.threads)
         self.notices += dense.damage
+        dense.catch_up(self.store, self.sequence)
         return dense
 
     def refresh(self) -> None:
@@ -344,20 +333,16 @@ class Index:
             self._purges = self.store.purges
             self.store.shrink()
 
-    def _open_lexical(self) -> Lexical:
-        home = self.data / "lexical"
-        try:
-            return Lexical(home, self.analyzer, self.manifest.title_weight)
-        except DamagedIndexError as error:
-            import shutil
-
-            self.notices.append(f"{error}; rebuilding")
-            shutil.rmtree(home)
-            return Lexical(home, self.analyzer, self.manifest.title_weight)
-
     def _replay(self) -> None:
         """Apply what a crash left in the store alone; where a writer is at work, it will."""
-        if self.lexical.covered == self.store.sequence:
+        covered, sequence = self.lexical.covered, self.store.sequence
+        if covered > sequence:
+            raise DamagedIndexError(
+                f"{self.store.path} ends at transaction {sequence}, the postings at {covered}: the "
+                f"store was lost or is an older copy; restore it, or delete {self.folder} and "
+                "index the corpus again"
+            )
+        if covered == sequence:
             return
         with contextlib.suppress(ClozeError, OSError, sqlite3.OperationalError):
             with writer_lock(self.folder, wait=0):

@@ -65,8 +65,8 @@ class Lexical:
             self._searcher = self._index.searcher()
         except ValueError as error:
             raise DamagedIndexError(
-                f"the postings in {self._generation} can't be read ({error}); delete {self.home} "
-                "and they are rebuilt from the store"
+                f"the postings in {self._generation} can't be read ({error}); they are derived "
+                "from the store"
             ) from error
         self.schema = self._index.schema
         self.covered = self._read_covered()
@@ -213,6 +213,16 @@ class Lexical:
         ).hits
         values = self._searcher.fast_field_values("number", [address for _, address in hits])
         return np.sort(np.array(values, dtype=np.int64))
+
+
+def open_lexical(home: Path, analyzer: Analyzer, title_weight: int, notices: list[str]) -> Lexical:
+    """Open the postings; damaged ones are removed with a notice, to be derived again."""
+    try:
+        return Lexical(home, analyzer, title_weight)
+    except DamagedIndexError as error:
+        notices.append(f"{error}; rebuilding")
+        shutil.rmtree(home)
+        return Lexical(home, analyzer, title_weight)
 
 
 def _intact(path: Path) -> bool:

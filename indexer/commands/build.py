@@ -17,9 +17,10 @@ from indexer.commands.console import (
 )
 
 if TYPE_CHECKING:
+    from indexer.changes import Changes
     from indexer.corpus import Corpus
     from indexer.documents import Document
-    from indexer.index import Changes, Index
+    from indexer.index import Index
 
 
 def index(

@@ -1,0 +1,16 @@
+"""What a run of adding did."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, kw_only=True)
+class Changes:
+    """Counts of documents: read, added, updated, left alone, deleted; and of texts encoded."""
+
+    documents: int = 0
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    encoded_texts: int = 0
+    notices: list[str] = field(default_factory=list)
