@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from indexer.encoder import Encoder
 
 _MIN_PASSAGE_TOKENS = 16
+# Chosen on development questions only; docs/results.md has the figures.
+DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 32
 
 
@@ -70,8 +72,9 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
     encoder = seal(loaded) if loaded else None
     analyzer = Analyzer(settings.language or "english")
     limit = encoder.max_tokens if encoder else 0
-    tokens = settings.passage_tokens or limit
-    overlap = DEFAULT_OVERLAP if settings.passage_overlap is None else settings.passage_overlap
+    tokens = settings.passage_tokens or min(DEFAULT_TOKENS, limit)
+    default = min(DEFAULT_OVERLAP, tokens // 4)
+    overlap = default if settings.passage_overlap is None else settings.passage_overlap
     if encoder and not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
         raise ClozeError(
             f"passages of {tokens} tokens with {overlap} overlapping don't fit {encoder.name}: "

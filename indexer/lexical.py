@@ -107,6 +107,8 @@ class Lexical:
         # A transaction that leaves nothing to add would leave no trace: touch one live document.
         added = change.added or store.numbers(upto)[-1:].tolist()
         writer = self._index.writer(heap_size=_HEAP, num_threads=1)
+        # Files of a commit that was killed: this one may have to write some of the same names.
+        writer.garbage_collect_files()
         for number in {*change.deleted, *(added if not change.added else ())}:
             writer.delete_documents_by_term("number", number)
         if not added:

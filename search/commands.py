@@ -103,7 +103,7 @@ def _write_run(
     ):
         writer = RunWriter(file, f"cloze-{options['mode'] or 'default'}")
         for query, text in asked:
-            writer.write(query, index.search(text, **options).hits)
+            writer.write(query, index.rank(text, **options))
             done += 1
             progress(Step(phase="search", documents=done))
     if writer.encoded_ids:

@@ -50,6 +50,18 @@ class SearchEngine:
         with self.index.reading():
             return _Search(self.index, self._side, request, mode).run()
 
+    def rank(self, request: Request) -> list[tuple[str, float]]:
+        """Answer a query by (id, score) alone, without reading the documents: for run files.
+
+        Raises:
+            ClozeError: as `search`.
+        """
+        mode = self._mode(request)
+        if not request.query.strip():
+            return []
+        with self.index.reading():
+            return _Search(self.index, self._side, request, mode).pairs()
+
     def _mode(self, request: Request) -> Mode:
         for name, value, least in (
             ("top", request.top, 0),
@@ -85,14 +97,27 @@ class _Search:
         self.vector: NDArray[np.float32] | None = None
         self.stages: dict[str, Ranking] = {}
 
-    def run(self) -> Results:
-        begin = perf_counter()
+    def pairs(self) -> list[tuple[str, float]]:
+        final = self._rank()
+        first, last = self.request.offset, self.request.offset + self.request.top
+        numbers = final.numbers[first:last].tolist()
+        ids = self.index.store.ids(numbers)
+        return [
+            (ids[number], score)
+            for number, score in zip(numbers, final.scores[first:last].tolist(), strict=True)
+        ]
+
+    def _rank(self) -> Ranking:
         if self.request.filter is not None:
             with self._timed("filter"):
                 self.allowed = self.index.store.matching(self.request.filter, self.index.sequence)
         self._retrieve()
         with self._timed("fusion"):
-            final = self._fuse()
+            return self._fuse()
+
+    def run(self) -> Results:
+        begin = perf_counter()
+        final = self._rank()
         with self._timed("documents"):
             hits = self._hits(final)
         total = self._total()

@@ -22,11 +22,22 @@ class Index(StoredIndex):
         Raises:
             ClozeError: an option or the filter is not valid for this index.
         """
-        condition = None if filter is None else parse(filter)
-        return self._engine.search(Request(query=query, filter=condition, **options))
+        return self._engine.search(_request(query, filter, options))
+
+    def rank(self, query: str, *, filter: Any = None, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401
+        """Answer a query by (id, score) alone, as `search` would rank them; much faster.
+
+        Raises:
+            ClozeError: as `search`.
+        """
+        return self._engine.rank(_request(query, filter, options))
 
     def close(self) -> None:
         """Free files and threads."""
         if "_engine" in self.__dict__:
             self._engine.close()
         super().close()
+
+
+def _request(query: str, condition: Any, options: dict[str, Any]) -> Request:  # noqa: ANN401
+    return Request(query=query, filter=None if condition is None else parse(condition), **options)

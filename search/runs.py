@@ -7,13 +7,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from search.hits import Hit
-
 _SPACE = re.compile(r"\s")
 
 
 class RunWriter:
-    """Writes hits as `query Q0 document rank score tag`, and counts the ids it had to encode.
+    """Writes answers as `query Q0 document rank score tag`, and counts the ids it had to encode.
 
     trec_eval compares scores as float32, so each is strictly below the one before it even there:
     a tie is lowered by one unit in the last place, which keeps our order in every tool.
@@ -25,15 +23,14 @@ class RunWriter:
         self._tag = tag
         self.encoded_ids = 0
 
-    def write(self, query: str, hits: Iterable[Hit]) -> None:
-        """Write the hits of one query, best first."""
+    def write(self, query: str, ranked: Iterable[tuple[str, float]]) -> None:
+        """Write the (id, score) pairs of one query, best first."""
         last = np.float32(np.inf)
-        for hit in hits:
-            score = float(hit.score)
+        for rank, (document, score) in enumerate(ranked, 1):
             if not np.float32(score) < last:
                 score = float(np.nextafter(last, np.float32(-np.inf)))
             last = np.float32(score)
-            columns = (self._column(query), "Q0", self._column(hit.id), str(hit.rank), repr(score))
+            columns = (self._column(query), "Q0", self._column(document), str(rank), repr(score))
             self._file.write(" ".join((*columns, self._tag)) + "\n")
 
     def _column(self, value: str) -> str:

@@ -48,7 +48,7 @@ def index(
     title: Annotated[str | None, typer.Option(help="The field that holds the title")] = None,
     text: Annotated[str | None, typer.Option(help="The field that holds the text")] = None,
     passage_tokens: Annotated[
-        int | None, typer.Option(help="Tokens of a passage [default: what the model can read]")
+        int | None, typer.Option(help="Tokens of a passage [default: 128]")
     ] = None,
     overlap: Annotated[
         int | None, typer.Option(help="Tokens that neighbouring passages share [default: 32]")

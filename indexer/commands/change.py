@@ -67,7 +67,7 @@ def reindex(
     index: IndexFolder,
     model: Annotated[str, typer.Option(help="Checkpoint folder or hub id of the new encoder")],
     passage_tokens: Annotated[
-        int | None, typer.Option(help="Tokens of a passage [default: what the model can read]")
+        int | None, typer.Option(help="Tokens of a passage [default: 128]")
     ] = None,
     overlap: Annotated[
         int | None, typer.Option(help="Tokens that neighbouring passages share [default: 32]")

@@ -14,7 +14,8 @@ _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
 }
-_ROBERTA_FAMILY = ("roberta", "xlm-roberta", "camembert")
+# Their positions are counted from the padding token's number on, and so end that much earlier.
+_ROBERTA_FAMILY = ("roberta", "xlm-roberta", "camembert", "mpnet")
 _NO_LIMIT = 1_000_000
 
 

@@ -66,7 +66,7 @@ def _intact(folder: Path) -> bool:
     try:
         sums = json.loads((folder / "sha256.json").read_bytes())
         return bool(sums) and all(_sha256(folder / name) == value for name, value in sums.items())
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return False
 
 
