@@ -49,12 +49,18 @@ def rank(
 def min_max(lexical: Ranking, dense: Ranking, weight: float, ids: Ids) -> Ranking:
     """Add the scores, each list scaled to [0, 1], with `weight` on the dense one.
 
-    A document that a list lacks scores 0 there (Pyserini's and ranx's convention).
+    The least BM25 score is 0, that of a document without any word of the query, whether the list
+    reaches down to it or not; the least dense score is the list's own (Bruch, Gai and Ingber, 2023,
+    "An Analysis of Fusion Functions for Hybrid Retrieval", compare the two kinds of minimum). A
+    document that a list lacks scores 0 there.
     """
     return _sum(
-        lexical.numbers, (1 - weight) * _scaled(lexical.scores),
-        dense.numbers, weight * _scaled(dense.scores), ids,
-    )  # fmt: skip
+        lexical.numbers,
+        (1 - weight) * _scaled(lexical.scores, 0.0),
+        dense.numbers,
+        weight * _scaled(dense.scores, dense.scores.min(initial=np.inf)),
+        ids,
+    )
 
 
 def reciprocal_rank(lexical: Ranking, dense: Ranking, ids: Ids) -> Ranking:
@@ -65,11 +71,11 @@ def reciprocal_rank(lexical: Ranking, dense: Ranking, ids: Ids) -> Ranking:
     )  # fmt: skip
 
 
-def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale to [0, 1]; a list of equal scores tells no document from another, and gets 1."""
-    if not len(scores) or scores[0] == scores[-1]:
+def _scaled(scores: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Scale [least, best] to [0, 1]; a list of one score tells no document apart, and gets 1."""
+    if not len(scores) or scores[0] == least:
         return np.ones_like(scores)
-    scaled: NDArray[np.float64] = (scores - scores[-1]) / (scores[0] - scores[-1])
+    scaled: NDArray[np.float64] = (scores - least) / (scores[0] - least)
     return scaled
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from indexer.filters import Filter
 
@@ -27,6 +27,18 @@ class Request:
     filter: Filter | None = None
     passages: int = 1
     count: bool = False
+
+
+class Options(TypedDict, total=False):
+    """The options of `Request` by keyword, for the library."""
+
+    top: int
+    offset: int
+    mode: Mode | None
+    fusion: Fusion
+    weight: float
+    passages: int
+    count: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """The library's door: an index that can also be searched."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias, Unpack
 
 from indexer.filters import parse
 from indexer.index import Index as StoredIndex
 from search.engine import SearchEngine
-from search.hits import Request, Results
+from search.hits import Options, Request, Results
+
+Condition: TypeAlias = str | Mapping[str, Any]
 
 
 class Index(StoredIndex):
@@ -16,7 +19,9 @@ class Index(StoredIndex):
     def _engine(self) -> SearchEngine:
         return SearchEngine(self)
 
-    def search(self, query: str, *, filter: Any = None, **options: Any) -> Results:  # noqa: ANN401
+    def search(
+        self, query: str, *, filter: Condition | None = None, **options: Unpack[Options]
+    ) -> Results:
         """Answer a query; `filter` is a filter's text or JSON, options are those of `Request`.
 
         Raises:
@@ -24,7 +29,9 @@ class Index(StoredIndex):
         """
         return self._engine.search(_request(query, filter, options))
 
-    def rank(self, query: str, *, filter: Any = None, **options: Any) -> list[tuple[str, float]]:  # noqa: ANN401
+    def rank(
+        self, query: str, *, filter: Condition | None = None, **options: Unpack[Options]
+    ) -> list[tuple[str, float]]:
         """Answer a query by (id, score) alone, as `search` would rank them; much faster.
 
         Raises:
@@ -39,5 +46,5 @@ class Index(StoredIndex):
         super().close()
 
 
-def _request(query: str, condition: Any, options: dict[str, Any]) -> Request:  # noqa: ANN401
+def _request(query: str, condition: Condition | None, options: Options) -> Request:
     return Request(query=query, filter=None if condition is None else parse(condition), **options)

@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from indexer.progress import Progress, Step
 
+_LINE_SECONDS = 10.0
+
 Threads: TypeAlias = Annotated[
     int | None,
     typer.Option(min=1, help="Processor threads for everything [default: CLOZE_THREADS, else all]"),
@@ -63,8 +65,11 @@ def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Itera
     """
     from indexer.progress import silent
 
-    if quiet or not sys.stderr.isatty():
+    if quiet:
         yield silent
+        return
+    if not sys.stderr.isatty():
+        yield _lines(position)
         return
     from rich.console import Console
     from rich.progress import (
@@ -99,3 +104,23 @@ def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Itera
             )
 
         yield show
+
+
+def _lines(position: Callable[[], float | None]) -> "Progress":
+    """Tell the same in a line every ten seconds, for a log."""
+    from time import monotonic
+
+    begin = told = monotonic()
+
+    def show(step: "Step") -> None:
+        nonlocal told
+        now = monotonic()
+        if now - told < _LINE_SECONDS:
+            return
+        told = now
+        elapsed, share = now - begin, position()
+        left = f", {elapsed / share - elapsed:.0f} s left" if share else ""
+        rate = step.documents / elapsed
+        notice(f"{step.phase}: {step.documents:,} documents, {rate:.0f}/s{left}")
+
+    return show

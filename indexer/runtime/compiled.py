@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 # Raised when what is converted from a checkpoint changes, so that older conversions are not reused.
 _CONVERSION = 1
 _BF16_CAPABILITY = "BF16"
+_LOG = logging.getLogger(__name__)
 
 
 class CompiledForward:
@@ -92,6 +95,13 @@ def _scratch(folder: Path) -> Iterator[Path]:
 
 
 def _convert(checkpoint: "Checkpoint", folder: Path) -> None:
+    _LOG.warning("converting %s for this processor, once; it takes some 15 s", checkpoint.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch and OpenVINO warn about each other's insides
+        _export(checkpoint, folder)
+
+
+def _export(checkpoint: "Checkpoint", folder: Path) -> None:
     import torch
 
     from indexer.runtime.eager import load_module
