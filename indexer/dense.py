@@ -50,7 +50,8 @@ class Dense:
         self.home = home
         self.dimension = dimension
         self.damage: list[str] = []
-        self.covered = 0
+        # Below every sequence number: what the file holds has not been held against the store.
+        self.covered = -1
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
         self._shards = [_Shard(dimension) for _ in range(threads)]
         self._load()
@@ -82,6 +83,8 @@ class Dense:
         if self.covered == upto:
             return 0
         visible = store.numbers(upto)
+        if self.covered < 0:
+            self._drop_newer(store, visible)
         changed = sum(shard.keep(visible) for shard in self._shards)
         last = max(shard.last_document for shard in self._shards)
         for ids, vectors in _read_rows(store, last, visible, self.dimension):
@@ -90,6 +93,14 @@ class Dense:
             changed += len(ids)
         self.covered = upto
         return changed
+
+    def _drop_newer(self, store: Store, visible: NDArray[np.int64]) -> None:
+        """Forget a file that a later commit wrote: it lacks documents that are visible here."""
+        known = np.concatenate([shard.ids >> PASSAGE_BITS for shard in self._shards])
+        lacking = np.setdiff1d(visible[visible <= known.max(initial=-1)], known)
+        # A document without words has no passage and is rightly not there.
+        if len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist()):
+            self._shards = [_Shard(self.dimension) for _ in self._shards]
 
     def saved(self) -> bool:
         """Tell whether there is a file."""
@@ -213,7 +224,10 @@ class _Shard:
         return self.alive & np.isin(self.ids >> PASSAGE_BITS, allowed)
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
-        rows = np.flatnonzero(self.alive & (self.ids >> PASSAGE_BITS == document))
+        # Numbers only grow, so a shard's rows are in their order.
+        bounds = [document << PASSAGE_BITS, (document + 1) << PASSAGE_BITS]
+        first, last = np.searchsorted(self.ids, bounds)
+        rows = first + np.flatnonzero(self.alive[first:last])
         return list(zip(self.ids[rows].tolist(), self._score(rows, query).tolist(), strict=True))
 
     def scan(

@@ -327,8 +327,9 @@ class Store:
         self.fold()
 
     def fold(self) -> None:
-        """Move the write-ahead log into the database file, as far as readers allow."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Move the write-ahead log into the database file, as far as readers allow at once."""
+        for pragma in ("busy_timeout = 0", "wal_checkpoint(TRUNCATE)", "busy_timeout = 30000"):
+            self._db.execute(f"PRAGMA {pragma}")
 
     def damage(self) -> list[str]:
         """Return what SQLite's own check finds wrong, one line each."""

@@ -92,6 +92,8 @@ class _Search:
         self.side = side
         self.request = request
         self.mode = mode
+        self.first = request.offset
+        self.last = request.offset + request.top
         self.took: dict[str, float] = {}
         self.allowed: NDArray[np.int64] | None = None
         self.vector: NDArray[np.float32] | None = None
@@ -99,12 +101,13 @@ class _Search:
 
     def pairs(self) -> list[tuple[str, float]]:
         final = self._rank()
-        first, last = self.request.offset, self.request.offset + self.request.top
-        numbers = final.numbers[first:last].tolist()
+        numbers = final.numbers[self.first : self.last].tolist()
         ids = self.index.store.ids(numbers)
         return [
             (ids[number], score)
-            for number, score in zip(numbers, final.scores[first:last].tolist(), strict=True)
+            for number, score in zip(
+                numbers, final.scores[self.first : self.last].tolist(), strict=True
+            )
         ]
 
     def _rank(self) -> Ranking:
@@ -141,24 +144,33 @@ class _Search:
                 self.vector = self.index.encoder.encode_queries([self.request.query])[0]
             with self._timed("dense"):
                 near = self.index.dense.search(self.vector, DEPTH, self.allowed)
-                self.stages["dense"] = rank(near.numbers, near.scores, self.index.store.ids, DEPTH)
+                self.stages["dense"] = self._cut(near.numbers, near.scores)
         if pending is not None:
             numbers, scores = pending.result()
-            self.stages["lexical"] = rank(numbers, scores, self.index.store.ids, DEPTH)
+            self.stages["lexical"] = self._cut(numbers, scores)
 
     def _lexical(self) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
         with self._timed("lexical"):
             found = self.index.lexical.search(self.request.query, DEPTH, self.allowed)
         return found.numbers, found.scores
 
+    def _cut(self, numbers: "NDArray[np.int64]", scores: "NDArray[np.float64]") -> Ranking:
+        """Put a stage's candidates in order, as far as anything looks at it."""
+        ids = self.index.store.ids
+        if self.mode != "hybrid":
+            settle: int | None = self.last
+        else:
+            settle = None if self.request.fusion == "rrf" else 0
+        return rank(numbers, scores, ids, depth=DEPTH, settle=settle)
+
     def _fuse(self) -> Ranking:
         if self.mode != "hybrid":
             return self.stages[self.mode]
         lexical, dense, ids = self.stages["lexical"], self.stages["dense"], self.index.store.ids
         if self.request.fusion == "rrf":
-            self.stages["fused"] = reciprocal_rank(lexical, dense, ids)
+            self.stages["fused"] = reciprocal_rank(lexical, dense, ids, self.last)
         else:
-            self.stages["fused"] = min_max(lexical, dense, self.request.weight, ids)
+            self.stages["fused"] = min_max(lexical, dense, self.request.weight, ids, self.last)
         return self.stages["fused"]
 
     def _total(self) -> int | None:
@@ -170,10 +182,10 @@ class _Search:
         return self.index.lexical.count if self.allowed is None else len(self.allowed)
 
     def _hits(self, final: Ranking) -> tuple[Hit, ...]:
-        first, last = self.request.offset, self.request.offset + self.request.top
-        numbers = final.numbers[first:last].tolist()
+        numbers = final.numbers[self.first : self.last].tolist()
         documents = self.index.store.documents(numbers)
-        places = {stage: ranking.places() for stage, ranking in self.stages.items()}
+        ids = self.index.store.ids
+        places = {stage: found.places(numbers, ids) for stage, found in self.stages.items()}
         terms = set(self.index.analyzer.terms(self.request.query))
         windows = self._windows(numbers)
         return tuple(
@@ -181,7 +193,7 @@ class _Search:
                 stage: Place(*at) if (at := places.get(stage, {}).get(number)) else None
                 for stage in _STAGES
             })
-            for place, number in enumerate(numbers, first + 1)
+            for place, number in enumerate(numbers, self.first + 1)
         )  # fmt: skip
 
     def _windows(self, numbers: Sequence[int]) -> dict[int, tuple[ScoredPassage, ...]]:

@@ -9,44 +9,80 @@ from numpy.typing import NDArray
 RRF_K = 60
 
 
+Ids = Callable[[Sequence[int]], Mapping[int, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Documents in the total order: score descending, then the user's id by code point."""
+    """Documents by score, descending; equal scores stand in the order that `rank` was asked for."""
 
     numbers: NDArray[np.int64]
     scores: NDArray[np.float64]
 
-    def places(self) -> dict[int, tuple[int, float]]:
-        """Map each document number to its rank, from 1, and its score."""
-        pairs = zip(self.numbers.tolist(), self.scores.tolist(), strict=True)
-        return {number: (rank, score) for rank, (number, score) in enumerate(pairs, 1)}
+    def places(self, numbers: Sequence[int], ids: Ids) -> dict[int, tuple[int, float]]:
+        """Map those documents that are in here to their rank in the total order and score."""
+        found: dict[int, tuple[int, float]] = {}
+        for row in np.flatnonzero(np.isin(self.numbers, numbers)).tolist():
+            found[int(self.numbers[row])] = (self._rank(row, ids), float(self.scores[row]))
+        return found
 
-
-Ids = Callable[[Sequence[int]], Mapping[int, str]]
+    def _rank(self, row: int, ids: Ids) -> int:
+        first, last = _equal(self.scores, row)
+        if last - first == 1:
+            return row + 1
+        names = ids(self.numbers[first:last].tolist())
+        own = names[int(self.numbers[row])]
+        return first + 1 + sum(name < own for name in names.values())
 
 
 def rank(
-    numbers: NDArray[np.int64], scores: NDArray[np.float64], ids: Ids, depth: int | None = None
+    numbers: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    ids: Ids,
+    *,
+    depth: int | None = None,
+    settle: int | None = None,
 ) -> Ranking:
-    """Put documents into the total order and cut them at `depth`.
+    """Order documents by score descending, then by the user's id, and cut them at `depth`.
 
-    Ids are looked up only for documents that share their score with another.
+    Ids are looked up only where they decide: for documents of equal score across the cut, and
+    within the first `settle` places (None: everywhere). Elsewhere equal scores stay unordered.
     """
     order = np.argsort(-scores, kind="stable")
     numbers, scores = numbers[order], scores[order]
-    equal = scores[1:] == scores[:-1]
-    tied = np.flatnonzero(np.append(equal, False) | np.insert(equal, 0, False))
-    if len(tied):
-        names = ids(numbers[tied].tolist())
-        # Stable: sorting all tied rows by (score, id) moves none out of its run of equal scores.
-        rows = sorted(
-            tied.tolist(), key=lambda row: (-scores[row], names.get(int(numbers[row]), ""))
-        )
-        numbers[tied] = numbers[rows]
+    rows = _undecided(scores, depth, settle)
+    if len(rows):
+        names = ids(numbers[rows].tolist())
+        # Whole runs of equal scores are sorted together, so that none leaves its run.
+        by_id = sorted(rows.tolist(), key=lambda row: (-scores[row], names[int(numbers[row])]))
+        numbers[rows] = numbers[by_id]
     return Ranking(numbers[:depth], scores[:depth])
 
 
-def min_max(lexical: Ranking, dense: Ranking, weight: float, ids: Ids) -> Ranking:
+def _undecided(
+    scores: NDArray[np.float64], depth: int | None, settle: int | None
+) -> NDArray[np.intp]:
+    """Return the rows of every run of equal scores whose inner order matters."""
+    equal = scores[1:] == scores[:-1]
+    tied = np.append(equal, False) | np.insert(equal, 0, False)
+    if settle is not None:
+        last = min(settle, len(scores))
+        tied[_equal(scores, last - 1)[1] if last else 0 :] = False
+        if depth is not None and 0 < depth < len(scores):
+            first, last = _equal(scores, depth)
+            tied[first:last] = first < depth
+    return np.flatnonzero(tied)
+
+
+def _equal(scores: NDArray[np.float64], row: int) -> tuple[int, int]:
+    """Return the run [first, last) of scores, descending, that equal a row's."""
+    first = int(np.searchsorted(-scores, -scores[row], side="left"))
+    return first, int(np.searchsorted(-scores, -scores[row], side="right"))
+
+
+def min_max(
+    lexical: Ranking, dense: Ranking, weight: float, ids: Ids, settle: int | None = None
+) -> Ranking:
     """Add the scores, each list scaled to [0, 1], with `weight` on the dense one.
 
     The least BM25 score is 0, that of a document without any word of the query, whether the list
@@ -60,15 +96,25 @@ def min_max(lexical: Ranking, dense: Ranking, weight: float, ids: Ids) -> Rankin
         dense.numbers,
         weight * _scaled(dense.scores, dense.scores.min(initial=np.inf)),
         ids,
+        settle,
     )
 
 
-def reciprocal_rank(lexical: Ranking, dense: Ranking, ids: Ids) -> Ranking:
-    """Add 1 / (60 + rank) of each list (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+def reciprocal_rank(
+    lexical: Ranking, dense: Ranking, ids: Ids, settle: int | None = None
+) -> Ranking:
+    """Add 1 / (60 + rank) of each list (Cormack, Clarke and Büttcher, SIGIR 2009).
+
+    Both lists must be settled everywhere.
+    """
     return _sum(
-        lexical.numbers, 1.0 / (RRF_K + np.arange(1, len(lexical.numbers) + 1)),
-        dense.numbers, 1.0 / (RRF_K + np.arange(1, len(dense.numbers) + 1)), ids,
-    )  # fmt: skip
+        lexical.numbers,
+        1.0 / (RRF_K + np.arange(1, len(lexical.numbers) + 1)),
+        dense.numbers,
+        1.0 / (RRF_K + np.arange(1, len(dense.numbers) + 1)),
+        ids,
+        settle,
+    )
 
 
 def _scaled(scores: NDArray[np.float64], least: float) -> NDArray[np.float64]:
@@ -85,9 +131,10 @@ def _sum(
     dense: NDArray[np.int64],
     dense_scores: NDArray[np.float64],
     ids: Ids,
+    settle: int | None,
 ) -> Ranking:
     numbers, places = np.unique(np.concatenate([lexical, dense]), return_inverse=True)
     scores = np.zeros(len(numbers))
     scores[places[: len(lexical)]] += lexical_scores
     scores[places[len(lexical) :]] += dense_scores
-    return rank(numbers, scores, ids)
+    return rank(numbers, scores, ids, settle=settle)
