@@ -56,6 +56,8 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
     Raises:
         ClozeError: the folder holds something else, or the settings contradict each other.
     """
+    if folder.is_file():
+        raise ClozeError(f"{folder} is a file, not an index; name the index folder first")
     if folder.is_dir() and any(entry.name != "lock" for entry in folder.iterdir()):
         raise ClozeError(
             f"{folder} holds files but no manifest.json, so it is not an index; name an empty or "

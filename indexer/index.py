@@ -9,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
+from indexer import generations
 from indexer.analysis import Analyzer
 from indexer.batching import batches, refuse_duplicate, unique
 from indexer.changes import Changes
@@ -60,11 +61,12 @@ class Index:
         self.threads = budget(threads)
         self.notices: list[str] = []
         self.data = folder / manifest.data
-        self.store = Store(self.data / "store.sqlite")
         self.analyzer = Analyzer(manifest.language)
-        self.lexical = open_lexical(
-            self.data / "lexical", self.analyzer, manifest.title_weight, self.notices
-        )
+        home = self.data / "lexical"
+        # What a new index lacks is made by one process, the postings last.
+        with contextlib.nullcontext() if generations.current(home) else writer_lock(folder):
+            self.store = Store(self.data / "store.sqlite")
+            self.lexical = open_lexical(home, self.analyzer, manifest.title_weight, self.notices)
         self._replay()
         self._purges = self.store.purges
         self.sequence = self.lexical.covered

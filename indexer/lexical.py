@@ -57,19 +57,28 @@ class Lexical:
         Raises:
             DamagedIndexError: tantivy can't open its files.
         """
-        self._generation = generations.current(self.home) or self._publish_empty()
-        try:
-            self._index = tantivy.Index.open(str(self._generation))
-            self._index.config_reader(reload_policy="manual")
-            self._index.reload()
-            self._searcher = self._index.searcher()
-        except ValueError as error:
-            raise DamagedIndexError(
-                f"the postings in {self._generation} can't be read ({error}); they are derived "
-                "from the store"
-            ) from error
-        self.schema = self._index.schema
-        self.covered = self._read_covered()
+        while True:
+            self._generation = generations.current(self.home) or self._publish_empty()
+            try:
+                self._open(self._generation)
+                return
+            except BaseException as error:
+                if not _tells_damage(error):
+                    raise
+                if generations.current(self.home) == self._generation:
+                    raise DamagedIndexError(
+                        f"the postings in {self._generation} can't be read ({error}); they are "
+                        "derived from the store"
+                    ) from error
+                # Else a writer has put a newer generation in its place meanwhile.
+
+    def _open(self, generation: Path) -> None:
+        index = tantivy.Index.open(str(generation))
+        index.config_reader(reload_policy="manual")
+        index.reload()
+        searcher = index.searcher()
+        self.covered = _covered(searcher)
+        self._index, self._searcher, self.schema = index, searcher, index.schema
 
     def _publish_empty(self) -> Path:
         self.home.mkdir(exist_ok=True)
@@ -84,12 +93,6 @@ class Lexical:
             yield scratch
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-    def _read_covered(self) -> int:
-        newest = self._searcher.search(
-            tantivy.Query.all_query(), 1, count=False, order_by_field="sequence"
-        ).hits
-        return int(newest[0][0]) if newest else 0
 
     @property
     def count(self) -> int:
@@ -225,6 +228,18 @@ def open_lexical(home: Path, analyzer: Analyzer, title_weight: int, notices: lis
         notices.append(f"{error}; rebuilding")
         shutil.rmtree(home)
         return Lexical(home, analyzer, title_weight)
+
+
+def _covered(searcher: tantivy.Searcher) -> int:
+    newest = searcher.search(
+        tantivy.Query.all_query(), 1, count=False, order_by_field="sequence"
+    ).hits
+    return int(newest[0][0]) if newest else 0
+
+
+def _tells_damage(error: BaseException) -> bool:
+    """Tell whether tantivy met bytes that it did not write: it says so, or panics."""
+    return isinstance(error, ValueError) or type(error).__name__ == "PanicException"
 
 
 def _intact(path: Path) -> bool:

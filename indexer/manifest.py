@@ -71,8 +71,9 @@ def read_manifest(folder: Path) -> Manifest:
         content = json.loads(path.read_bytes())
         found = content.pop("checksum")
         newer = int(content["format"])
-    except FileNotFoundError:
-        what = "has no manifest.json" if folder.is_dir() else "does not exist"
+    except (FileNotFoundError, NotADirectoryError):
+        missing = "is a file" if folder.exists() else "does not exist"
+        what = "has no manifest.json" if folder.is_dir() else missing
         raise ClozeError(
             f"{folder} is not an index: it {what}; make one with: cloze index {folder} CORPUS"
         ) from None

@@ -2,6 +2,8 @@
 
 import os
 
+from indexer.errors import ClozeError
+
 _VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -15,8 +17,14 @@ def budget(threads: int | None = None) -> int:
 
     An argument wins over `CLOZE_THREADS`, that over the processors this process may use. Call it
     before numpy or torch is imported: they read their variables once.
+
+    Raises:
+        ClozeError: `CLOZE_THREADS` is no number of threads.
     """
-    chosen = threads or int(os.environ.get("CLOZE_THREADS", "0")) or len(os.sched_getaffinity(0))
+    asked = os.environ.get("CLOZE_THREADS", "")
+    if not threads and asked and not asked.isdecimal():
+        raise ClozeError(f"CLOZE_THREADS is {asked!r}; set a number of threads, 1 or more, or none")
+    chosen = threads or int(asked or 0) or len(os.sched_getaffinity(0))
     os.environ["CLOZE_THREADS"] = str(chosen)
     for variable in _VARIABLES:
         os.environ[variable] = str(chosen)

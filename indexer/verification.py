@@ -1,5 +1,6 @@
 """Whether an index is what was written, and its derived structures what the store says."""
 
+import sqlite3
 from collections.abc import Iterator
 from itertools import islice
 
@@ -23,13 +24,13 @@ def damage(index: Index) -> list[str]:
     found = [f"{index.store.path}: {line}" for line in index.store.damage()]
     if found:
         return found  # what follows would read a broken database
-    found += index.notices
     found += index.lexical.damage()
+    if not found:  # reading broken postings may end anywhere
+        found += _postings(index)
     found += _documents(index)
-    found += _postings(index)
     if index.manifest.encoder is not None:
         found += _vectors(index)
-    return found
+    return index.notices + found
 
 
 def _documents(index: Index) -> Iterator[str]:
@@ -53,7 +54,6 @@ def _postings(index: Index) -> Iterator[str]:
 def _vectors(index: Index) -> Iterator[str]:
     visible = index.store.numbers(index.sequence)
     rows, vectors = index.dense.rows()
-    yield from (line for line in index.dense.damage if line not in index.notices)
     place = f"{index.dense.home}"
     stored: list[int] = []
     pairs = index.store.vectors(-1)
@@ -87,3 +87,5 @@ def verify(folder: str, threads: int | None = None) -> list[str]:
             return damage(index)
     except DamagedIndexError as error:
         return [str(error)]
+    except (sqlite3.DatabaseError, ValueError) as error:
+        return [f"{folder}: what its store holds can't be read ({error})"]

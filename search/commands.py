@@ -76,16 +76,13 @@ def search(
         "filter": filter, "passages": passages, "count": count,
     }  # fmt: skip
     with Index.open(index, device=resolve_device(device), threads=threads) as opened:
-        for line in opened.notices:
-            notice(line)
         if queries is not None and run is not None:
             _write_run(opened, queries, run, options, quiet=json)
-            return
-        results = opened.search(query or "", **options)
-    if json:
-        emit(results.as_json())
-    else:
-        _tell_results(results)
+        else:
+            results = opened.search(query or "", **options)
+            emit(results.as_json()) if json else _tell_results(results)
+        for line in opened.notices:  # all known only when postings and vectors have been read
+            notice(line)
 
 
 def _write_run(

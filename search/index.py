@@ -47,4 +47,6 @@ class Index(StoredIndex):
 
 
 def _request(query: str, condition: Condition | None, options: Options) -> Request:
-    return Request(query=query, filter=None if condition is None else parse(condition), **options)
+    # Bytes of a terminal that are no UTF-8 come as half characters, which nothing can encode.
+    text = query.encode(errors="replace").decode()
+    return Request(query=text, filter=None if condition is None else parse(condition), **options)

@@ -16,7 +16,7 @@ def read_queries(path: str) -> Iterator[tuple[str, str]]:
     """
     seen: set[str] = set()
     try:
-        file = Path(path).open(encoding="utf-8")
+        file = Path(path).open("rb")
     except OSError as error:
         raise ClozeError(f"{path}: {error.strerror}; name a file of queries") from None
     with file:
@@ -29,7 +29,7 @@ def read_queries(path: str) -> Iterator[tuple[str, str]]:
                 yield query, text
 
 
-def _query(line: str, where: str) -> tuple[str, str]:
+def _query(line: bytes, where: str) -> tuple[str, str]:
     try:
         record = json.loads(line)
         query = record.get("_id", record.get("id"))

