@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from indexer.analysis import Analyzer
 from indexer.errors import ClozeError
 from indexer.lock import writer_lock
-from indexer.manifest import EncoderSeal, Manifest, check_same, write_manifest
+from indexer.manifest import NAME, SCRATCH, EncoderSeal, Manifest, check_same, write_manifest
 from indexer.models import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
 
 _MIN_PASSAGE_TOKENS = 16
+# What another process that is creating the index has put there, or one that was killed.
+_OURS = ("lock", NAME, SCRATCH)
 # Chosen on development questions only; docs/results.md has the figures.
 DEFAULT_TOKENS = 128
 DEFAULT_OVERLAP = 32
@@ -58,7 +60,7 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
     """
     if folder.is_file():
         raise ClozeError(f"{folder} is a file, not an index; name the index folder first")
-    if folder.is_dir() and any(entry.name != "lock" for entry in folder.iterdir()):
+    if folder.is_dir() and any(entry.name not in _OURS for entry in folder.iterdir()):
         raise ClozeError(
             f"{folder} holds files but no manifest.json, so it is not an index; name an empty or "
             "new folder"

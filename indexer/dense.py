@@ -4,8 +4,10 @@ The file is one FAISS index under ids, and its name is its own checksum; what it
 its ids, and the rest is replayed from the store.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,12 +68,23 @@ class Dense:
                 shard.add(ids[rows], vectors[rows])
 
     def _read_file(self) -> tuple[NDArray[np.int64], NDArray[np.float16]] | None:
-        for path in sorted(self.home.glob(f"*{_SUFFIX}"), key=lambda p: -p.stat().st_mtime_ns):
+        tried: set[Path] = set()
+        while path := self._newest_but(tried):
+            tried.add(path)
             try:
                 return _read(path, self.dimension)
+            except FileNotFoundError:
+                continue  # a writer has put a newer one in its place
             except DamagedIndexError as error:
                 self.damage.append(str(error))
         return None
+
+    def _newest_but(self, tried: set[Path]) -> Path | None:
+        ages: dict[Path, int] = {}
+        for path in set(self.home.glob(f"*{_SUFFIX}")) - tried:
+            with contextlib.suppress(FileNotFoundError):
+                ages[path] = path.stat().st_mtime_ns
+        return max(ages, key=lambda path: ages[path], default=None)
 
     @property
     def count(self) -> int:
@@ -123,8 +136,10 @@ class Dense:
             path = self.home / f"{digest}{_SUFFIX}"
             scratch.rename(path)
             os.utime(path)
-        for old in self.home.glob(f"*{_SUFFIX}"):
-            if old != path:
+        for old in self.home.iterdir():
+            if old.is_dir():  # of a process that was killed in here
+                shutil.rmtree(old, ignore_errors=True)
+            elif old != path:
                 old.unlink(missing_ok=True)
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
@@ -304,7 +319,11 @@ def _read(path: Path, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.flo
             f"{path} has sha256 {digest[:12]}…, its name says {path.stem[:12]}…; it is rebuilt "
             "from the store"
         )
-    index: Any = faiss.read_index(str(path))  # IndexIDMap2, which the stubs call an Index
+    try:
+        index: Any = faiss.read_index(str(path))  # IndexIDMap2, which the stubs call an Index
+    except RuntimeError:
+        path.stat()  # tells it when a writer has removed the file since
+        raise
     if index.d != dimension:
         raise DamagedIndexError(
             f"{path} holds vectors of {index.d} numbers, the manifest says {dimension}; it is "

@@ -204,11 +204,11 @@ class Lexical:
         )
 
     def damage(self) -> list[str]:
-        """Check the checksum that tantivy keeps at the end of each of its files."""
+        """Check the checksum that tantivy keeps at the end of each file of its newest commit."""
         return [
             f"{path}: its content does not have the checksum written with it"
-            for path in sorted(self._generation.iterdir())
-            if not path.name.startswith(".") and path.suffix != ".json" and not _intact(path)
+            for path in sorted(_committed(self._generation))
+            if not _intact(path)
         ]
 
     def numbers(self) -> NDArray[np.int64]:
@@ -240,6 +240,22 @@ def _covered(searcher: tantivy.Searcher) -> int:
 def _tells_damage(error: BaseException) -> bool:
     """Tell whether tantivy met bytes that it did not write: it says so, or panics."""
     return isinstance(error, ValueError) or type(error).__name__ == "PanicException"
+
+
+def _committed(generation: Path) -> Iterator[Path]:
+    """Yield the files of the newest commit, but not what a killed process left half written.
+
+    A segment's files are named by its id; that of its deletions has the commit's number as well.
+    """
+    segments = json.loads((generation / "meta.json").read_bytes())["segments"]
+    deletions = {
+        segment["segment_id"].replace("-", ""): (segment["deletes"] or {}).get("opstamp")
+        for segment in segments
+    }
+    for path in generation.iterdir():
+        segment, _, kind = path.name.partition(".")
+        if segment in deletions and (path.suffix != ".del" or kind == f"{deletions[segment]}.del"):
+            yield path
 
 
 def _intact(path: Path) -> bool:

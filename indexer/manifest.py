@@ -11,6 +11,8 @@ from indexer.errors import ClozeError, DamagedIndexError
 
 FORMAT = 1
 NAME = "manifest.json"
+# What it is until it is whole, and what a killed process may leave.
+SCRATCH = f"{NAME}.new"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest with its checksum, whole or not at all."""
     content = asdict(manifest)
     text = json.dumps(content | {"checksum": _checksum(content)}, indent=2, sort_keys=True)
-    scratch = folder / f"{NAME}.new"
+    scratch = folder / SCRATCH
     with scratch.open("w") as file:
         file.write(text + "\n")
         file.flush()

@@ -8,6 +8,7 @@ import numpy as np
 
 from indexer.errors import DamagedIndexError
 from indexer.index import Index
+from indexer.lock import writer_lock
 from indexer.preparation import metadata_hash, text_hash
 from indexer.store import PASSAGE_BITS
 
@@ -20,17 +21,20 @@ def damage(index: Index) -> list[str]:
     Checksums of every derived file; every document against its hashes; ids in store, postings
     and vectors against each other; and every vector in FAISS against the stored one, bit by bit.
     """
-    index.refresh()
-    found = [f"{index.store.path}: {line}" for line in index.store.damage()]
-    if found:
-        return found  # what follows would read a broken database
-    found += index.lexical.damage()
-    if not found:  # reading broken postings may end anywhere
-        found += _postings(index)
-    found += _documents(index)
-    if index.manifest.encoder is not None:
-        found += _vectors(index)
-    return index.notices + found
+    with writer_lock(index.folder):  # who writes also removes files
+        index.refresh()
+        broken = index.lexical.damage()
+    with index.reading():
+        found = [f"{index.store.path}: {line}" for line in index.store.damage()]
+        if found:
+            return found  # what follows would read a broken database
+        found += broken
+        if not broken:  # reading broken postings may end anywhere
+            found += _postings(index)
+        found += _documents(index)
+        if index.manifest.encoder is not None:
+            found += _vectors(index)
+        return index.notices + found
 
 
 def _documents(index: Index) -> Iterator[str]:

@@ -101,9 +101,7 @@ def test_vectors_are_the_encoders_in_float16(dense_index: Index) -> None:
     assert vectors.tobytes() == expected.astype("float16").tobytes()
 
 
-def test_a_run_writes_in_batches(
-    lexical_index: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_writes_in_batches(lexical_index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.batching._BATCH_DOCUMENTS", 10)
     monkeypatch.setattr(index_module, "_LEXICAL_BATCH_FACTOR", 1)
     monkeypatch.setattr(index_module, "_COMMIT_SECONDS", 0.0)
@@ -215,9 +213,7 @@ def test_compaction_gives_what_a_fresh_build_gives(
         (Settings(lexical_only=True), "asked for --lexical-only"),
     ],
 )
-def test_other_settings_are_errors(
-    dense_index: Index, settings: Settings, message: str
-) -> None:
+def test_other_settings_are_errors(dense_index: Index, settings: Settings, message: str) -> None:
     with pytest.raises(ClozeError, match=message):
         Index.open(dense_index.folder, settings)
     assert Index.open(dense_index.folder, Settings()).manifest == dense_index.manifest

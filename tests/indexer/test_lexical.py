@@ -108,7 +108,9 @@ def test_scores_by_hand(corpus: Corpus) -> None:
     assert corpus.found("water") == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("query", ["flow", "wing flow", "a in a", "water wing heat heat", "nothing"])
+@pytest.mark.parametrize(
+    "query", ["flow", "wing flow", "a in a", "water wing heat heat", "nothing"]
+)
 def test_scores_are_lucenes(corpus: Corpus, query: str) -> None:
     corpus.write(TEXTS)
     corpus.catch_up()
@@ -140,7 +142,16 @@ def test_scores_are_lucenes_at_any_length(
 
 
 def test_the_length_of_long_documents_is_quantised() -> None:
-    assert [quantised(n) for n in (0, 39, 40, 41, 56, 57, 100, 1000)] == [0, 39, 40, 40, 56, 56, 96, 984]
+    assert [quantised(n) for n in (0, 39, 40, 41, 56, 57, 100, 1000)] == [
+        0,
+        39,
+        40,
+        40,
+        56,
+        56,
+        96,
+        984,
+    ]
 
 
 def test_filters_act_inside(corpus: Corpus) -> None:
@@ -168,7 +179,9 @@ def test_queries_that_find_nothing(corpus: Corpus, query: str) -> None:
 
 
 def test_ties_at_the_cut_are_all_there(corpus: Corpus) -> None:
-    corpus.write({"best": "water water"} | {f"{n}": "water wing" for n in range(150)} | {"z": "heat"})
+    corpus.write(
+        {"best": "water water"} | {f"{n}": "water wing" for n in range(150)} | {"z": "heat"}
+    )
     corpus.catch_up()
     for depth in (2, 20, 150):
         found = corpus.lexical.search("water", depth)
@@ -245,7 +258,9 @@ def test_a_rebuild_forgets_the_dead_and_their_statistics(corpus: Corpus, tmp_pat
     corpus.delete("x")
     corpus.catch_up()
     corpus.lexical.rebuild(corpus.store)
-    assert corpus.found("wing flow") == pytest.approx(bm25("wing flow", list(TEXTS.values())), rel=1e-5)
+    assert corpus.found("wing flow") == pytest.approx(
+        bm25("wing flow", list(TEXTS.values())), rel=1e-5
+    )
     fresh = Corpus(tmp_path / "a")
     fresh.write(TEXTS)
     fresh.catch_up()

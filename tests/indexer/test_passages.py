@@ -101,9 +101,9 @@ def test_without_words_there_is_no_passage(title: str) -> None:
     assert passages(" ", 18, 0, title=title) == Cut(passages=(), tokens=0, dropped=0)
 
 
-ENGLISH = st.lists(st.sampled_from(["dog", "layer", "x", "3", "Boat"]), min_size=1, max_size=14).map(
-    lambda words: " ".join(["The", *words]) + "."
-)
+ENGLISH = st.lists(
+    st.sampled_from(["dog", "layer", "x", "3", "Boat"]), min_size=1, max_size=14
+).map(lambda words: " ".join(["The", *words]) + ".")
 CHINESE = st.text("天地水火日月", min_size=1, max_size=14).map(lambda run: run + "。")
 SENTENCES = st.lists(st.one_of(ENGLISH, CHINESE), min_size=1, max_size=12)
 

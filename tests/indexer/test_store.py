@@ -17,7 +17,9 @@ from indexer.records import Entry, StoredPassage
 from indexer.store import PASSAGE_BITS, Store
 
 
-def entry(id: str, text: str = "text", passages: int = 1, dropped: int = 0, **metadata: Any) -> Entry:
+def entry(
+    id: str, text: str = "text", passages: int = 1, dropped: int = 0, **metadata: Any
+) -> Entry:
     stored = tuple(
         StoredPassage(
             start=n, end=n + 1, key=f"{text} {n}".encode(), vector=np.float16([n, 1]).tobytes()
@@ -67,7 +69,12 @@ def test_old_sequence_numbers_keep_what_they_saw(store: Store) -> None:
     assert write(store, entry("a", "old"), entry("b")) == 1
     assert write(store, entry("a", "new"), entry("c")) == 2
     assert delete(store, "b", "nobody") == 1
-    assert [visible(store, upto) for upto in range(4)] == [[], ["a", "b"], ["b", "a", "c"], ["a", "c"]]
+    assert [visible(store, upto) for upto in range(4)] == [
+        [],
+        ["a", "b"],
+        ["b", "a", "c"],
+        ["a", "c"],
+    ]
     old, new = store.numbers(1)[0], store.numbers(3)[0]
     documents = store.documents([int(old), int(new)])
     assert [documents[number].text for number in (old, new)] == ["old", "new"]
@@ -126,7 +133,10 @@ def test_a_snapshot_sees_one_state(store: Store) -> None:
 
 def test_documents_come_back_as_they_were(store: Store) -> None:
     document = Document(
-        id="é z/1", title="T\n", text="用搜索 🎉\t", metadata={"n": 1, "x": [1.5, None, {"ü": True}]}
+        id="é z/1",
+        title="T\n",
+        text="用搜索 🎉\t",
+        metadata={"n": 1, "x": [1.5, None, {"ü": True}]},
     )
     template = entry("x")
     write(
@@ -149,7 +159,11 @@ def test_passages_are_numbered_after_their_document(store: Store) -> None:
     expected = [first << PASSAGE_BITS, first << PASSAGE_BITS | 1, second << PASSAGE_BITS]
     assert [passage for passage, _ in store.vectors(-1)] == expected
     assert [passage for passage, _ in store.vectors(first)] == expected[2:]
-    assert store.windows(expected) == {expected[0]: (0, 1), expected[1]: (1, 2), expected[2]: (0, 1)}
+    assert store.windows(expected) == {
+        expected[0]: (0, 1),
+        expected[1]: (1, 2),
+        expected[2]: (0, 1),
+    }
     vectors = store.vectors_of(first)
     assert {key: np.frombuffer(v, np.float16).tolist() for key, v in vectors.items()} == {
         b"x 0": [0, 1], b"x 1": [1, 1],

@@ -75,7 +75,9 @@ def test_hits_are_in_the_total_order(library: Index, mode: str) -> None:
     assert [(-hit.score, hit.id) for hit in hits] == sorted((-hit.score, hit.id) for hit in hits)
 
 
-def test_equal_documents_stand_side_by_side_by_id(library: Index, documents: list[Document]) -> None:
+def test_equal_documents_stand_side_by_side_by_id(
+    library: Index, documents: list[Document]
+) -> None:
     for mode in MODES:
         found = ids(library.search(documents[19].text, top=4, mode=mode))
         assert found == ["d19", "d20", "d21", "d22"]
@@ -102,11 +104,11 @@ def test_dense_scores_are_those_of_the_best_passage(
     assert max(len(hit.passages) for hit in hits) > 1
     for hit in hits:
         document = by_id[hit.id]
-        texts = [
-            f"{document.title} {document.text[p.start : p.end]}".strip() for p in hit.passages
-        ]
+        texts = [f"{document.title} {document.text[p.start : p.end]}".strip() for p in hit.passages]
         vectors = library.encoder.encode_documents(texts).astype(np.float16).astype(float)
-        assert [p.score for p in hit.passages] == pytest.approx((vectors @ query).tolist(), abs=1e-5)
+        assert [p.score for p in hit.passages] == pytest.approx(
+            (vectors @ query).tolist(), abs=1e-5
+        )
         scores = [p.score for p in hit.passages]
         assert scores == sorted(scores, reverse=True)
         assert hit.score == scores[0]

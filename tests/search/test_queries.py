@@ -17,7 +17,10 @@ def test_queries_are_read_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"_id": "a", "text": "x"}\n{"_id": "a", "text": "y"}', ":2: the query id 'a' comes twice"),
+        (
+            b'{"_id": "a", "text": "x"}\n{"_id": "a", "text": "y"}',
+            ":2: the query id 'a' comes twice",
+        ),
         (b'\n{"_id": "a"}', ":2: not a query"),
         (b'["a", "x"]', ":1: not a query"),
         (b'{"_id": "a", "text"', ":1: not a query"),
