@@ -53,22 +53,39 @@ def _global(
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit 2, one of ours exit 1."""
+    from click.exceptions import Abort, ClickException
+
     from indexer.errors import ClozeError
 
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except ClozeError as error:
         _fail(error, str(error), error.exit_code)
-    except KeyboardInterrupt as error:
+    except (Abort, KeyboardInterrupt) as error:
         _fail(error, "stopped; what was acknowledged is kept, the same command continues", 130)
     except BrokenPipeError:
         # The reader of our output has left; nothing more may be written, by Python's exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except UnicodeEncodeError as error:
+        _fail(error, "an argument is not valid UTF-8; mend it and run this again", 2)
     except OSError as error:
         _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
     except Exception as error:
-        _fail(error, f"an error of ours, {type(error).__name__}: {error}", 1)
+        _fail(error, _unexpected(error), 1)
+
+
+def _unexpected(error: Exception) -> str:
+    import sqlite3
+
+    if isinstance(error, sqlite3.OperationalError):
+        return f"the index's store can't be used now ({error}); mend that and run this again"
+    if isinstance(error, sqlite3.DatabaseError):
+        return f"the index's store is damaged ({error}); see: cloze verify INDEX"
+    return f"an error of ours, {type(error).__name__}: {error}; --debug shows where"
 
 
 def _fail(error: BaseException, message: str, code: int) -> None:

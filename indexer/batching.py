@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
-from indexer.documents import Document
+from indexer.documents import Document, check
 from indexer.errors import ClozeError
 from indexer.seen import SeenIds
 
@@ -26,6 +26,7 @@ def unique(
 ) -> Iterator[Document]:
     """Yield the first document of each id; `duplicate` hears of the others."""
     for document in documents:
+        check(document)
         if seen.add(document.id):
             yield document
         else:
@@ -39,7 +40,7 @@ def batches(documents: Iterator[Document], factor: int) -> Iterator[list[Documen
         size = 0
         for document in islice(documents, _BATCH_DOCUMENTS * factor):
             batch.append(document)
-            size += len(document.text)
+            size += len(document.title) + len(document.text)
             if size >= _BATCH_CHARACTERS * factor:
                 break
         if not batch:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from indexer.preparation import Batch
+
 
 @dataclass(slots=True, kw_only=True)
 class Changes:
@@ -14,3 +16,11 @@ class Changes:
     deleted: int = 0
     encoded_texts: int = 0
     notices: list[str] = field(default_factory=list)
+
+    def count(self, batch: Batch) -> None:
+        """Add what one batch did."""
+        self.documents += len(batch.entries) + batch.unchanged
+        self.added += len(batch.entries) - batch.updated
+        self.updated += batch.updated
+        self.unchanged += batch.unchanged
+        self.encoded_texts += batch.encoded_texts

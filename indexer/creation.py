@@ -1,13 +1,21 @@
 """A new index folder: its settings chosen, checked and sealed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.analysis import Analyzer
 from indexer.errors import ClozeError
 from indexer.lock import writer_lock
-from indexer.manifest import NAME, SCRATCH, EncoderSeal, Manifest, check_same, write_manifest
+from indexer.manifest import (
+    NAME,
+    SCRATCH,
+    EncoderSeal,
+    Manifest,
+    check_encoder,
+    check_same,
+    write_manifest,
+)
 from indexer.models import DEFAULT_MODEL, find_model
 
 if TYPE_CHECKING:
@@ -67,6 +75,10 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
         )
     if settings.lexical_only and settings.model is not None:
         raise ClozeError(f"--lexical-only and --model {settings.model} exclude each other")
+    if settings.lexical_only and (settings.passage_tokens or settings.passage_overlap):
+        raise ClozeError(
+            "--lexical-only makes no passages; leave --passage-tokens and --overlap out"
+        )
     loaded = None
     if not settings.lexical_only:
         from indexer.encoder import Encoder
@@ -76,7 +88,9 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
     encoder = seal(loaded) if loaded else None
     analyzer = Analyzer(settings.language or "english")
     limit = encoder.max_tokens if encoder else 0
-    tokens = settings.passage_tokens or min(DEFAULT_TOKENS, limit)
+    tokens = min(DEFAULT_TOKENS, limit)
+    if settings.passage_tokens is not None:
+        tokens = settings.passage_tokens
     default = min(DEFAULT_OVERLAP, tokens // 4)
     overlap = default if settings.passage_overlap is None else settings.passage_overlap
     if encoder and not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
@@ -113,3 +127,30 @@ def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None
     wanted = asdict(settings)
     del wanted["model"], wanted["lexical_only"]
     check_same(folder, manifest, wanted)
+
+
+def load_sealed(
+    folder: Path, manifest: Manifest, model: str, device: str, threads: int
+) -> "Encoder":
+    """Load an encoder and check it against the one that made an index's vectors.
+
+    Precision is sealed for documents alone: a query may be encoded by another processor.
+
+    Raises:
+        ClozeError: it is another encoder, or is not to be found.
+    """
+    from indexer.encoder import Encoder
+
+    try:
+        checkpoint = find_model(model)
+    except ClozeError as error:
+        raise ClozeError(
+            f"{folder} can't have its encoder: {error}; if it has moved, run: cloze index {folder} "
+            "CORPUS --model PLACE"
+        ) from error
+    encoder = Encoder(checkpoint, device=device, threads=threads)
+    found, sealed = seal(encoder), manifest.encoder
+    if sealed is not None:
+        found = replace(found, precision=sealed.precision)
+    check_encoder(folder, sealed, found)
+    return encoder

@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DamagedIndexError
-from indexer.store import PASSAGE_BITS, Store
+from indexer.records import PASSAGE_BITS
+from indexer.store import Store
 
 _READ_ROWS = 20_000
 # Rows scored one by one, by the exact kernel, cost less than a masked scan below this share.
 _SURVIVORS = 0.1
-# A scan's float32 sums differ from the kernel's by less than this, for vectors of norm 1.
+# A scan's float32 sums differ from the kernel's by less than this, times both norms.
 _ROUNDING = 1e-4
 _SUFFIX = ".faiss"
 
@@ -54,6 +55,7 @@ class Dense:
         self.damage: list[str] = []
         # Below every sequence number: what the file holds has not been held against the store.
         self.covered = -1
+        self._purges = 0
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
         self._shards = [_Shard(dimension) for _ in range(threads)]
         self._load()
@@ -95,16 +97,22 @@ class Dense:
         """Take in what the store has at a sequence number; return how many rows changed."""
         if self.covered == upto:
             return 0
-        visible = store.numbers(upto)
-        if self.covered < 0:
-            self._drop_newer(store, visible)
-        changed = sum(shard.keep(visible) for shard in self._shards)
+        if self.covered < 0 or self._purges != store.purges:
+            new = store.numbers(upto)
+            if self.covered < 0:
+                self._drop_newer(store, new)
+            changed = sum(shard.keep(new) for shard in self._shards)
+        else:
+            change = store.changes(self.covered, upto)
+            new = np.array(change.added, dtype=np.int64)
+            dead = np.array(change.deleted, dtype=np.int64)
+            changed = sum(shard.drop(dead) for shard in self._shards)
         last = max(shard.last_document for shard in self._shards)
-        for ids, vectors in _read_rows(store, last, visible, self.dimension):
+        for ids, vectors in _read_rows(store, last, new, self.dimension):
             # Rows go to the smallest shard, so that the threads' shares stay even.
             min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
             changed += len(ids)
-        self.covered = upto
+        self.covered, self._purges = upto, store.purges
         return changed
 
     def _drop_newer(self, store: Store, visible: NDArray[np.int64]) -> None:
@@ -114,10 +122,6 @@ class Dense:
         # A document without words has no passage and is rightly not there.
         if len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist()):
             self._shards = [_Shard(self.dimension) for _ in self._shards]
-
-    def saved(self) -> bool:
-        """Tell whether there is a file."""
-        return any(self.home.glob(f"*{_SUFFIX}"))
 
     def save(self) -> None:
         """Write all rows that can be found to a new file, and remove older ones."""
@@ -161,6 +165,7 @@ class Dense:
         documents = max(1, sum(shard.documents for shard in self._shards))
         size = sum(shard.size for shard in self._shards)
         limit = int((depth + 32) * max(1.0, size / documents) * 1.1)
+        margin = _ROUNDING * float(np.linalg.norm(query)) * max(s.norm for s in self._shards)
         while True:
             tasks = [
                 self._pool.submit(shard.scan, query, limit, mask)
@@ -172,7 +177,7 @@ class Dense:
             complete = len(scores) >= reachable
             floor = -np.inf if complete else max(part[2] for part in parts)
             nearest = _best_passages(scores, passages)
-            settled = nearest.scores[depth - 1 : depth] > floor + _ROUNDING
+            settled = nearest.scores[depth - 1 : depth] > floor + margin
             if complete or settled.any():
                 break
             limit *= 2
@@ -202,6 +207,7 @@ class _Shard:
         self.ids = np.zeros(0, dtype=np.int64)
         self.alive = np.zeros(0, dtype=bool)
         self.documents = 0
+        self.norm = 0.0
 
     @property
     def size(self) -> int:
@@ -224,7 +230,9 @@ class _Shard:
             self._index.add(vectors.astype(np.float32))
             self.ids = np.concatenate([self.ids, ids])
             self.alive = np.concatenate([self.alive, np.ones(len(ids), dtype=bool)])
-            self.documents = len(np.unique(self.ids >> PASSAGE_BITS))
+            self.documents += len(np.unique(ids >> PASSAGE_BITS))
+            exact = vectors.astype(np.float32)
+            self.norm = max(self.norm, float(np.sqrt(np.einsum("ij,ij->i", exact, exact).max())))
 
     def keep(self, visible: NDArray[np.int64]) -> int:
         """Let only rows of these documents count; return for how many that is new."""
@@ -233,16 +241,29 @@ class _Shard:
         self.alive = alive
         return changed
 
+    def drop(self, documents: NDArray[np.int64]) -> int:
+        """Let no row of these documents count; return for how many that is new."""
+        changed = 0
+        for document in documents:
+            rows = self.rows_of(int(document))
+            changed += int(self.alive[rows].sum())
+            self.alive[rows] = False
+        return changed
+
+    def rows_of(self, document: int) -> slice:
+        """Return a document's rows; numbers only grow, so rows are in their order."""
+        bounds = [document << PASSAGE_BITS, (document + 1) << PASSAGE_BITS]
+        first, last = np.searchsorted(self.ids, bounds)
+        return slice(int(first), int(last))
+
     def mask(self, allowed: NDArray[np.int64] | None) -> NDArray[np.bool_]:
         if allowed is None:
             return self.alive
         return self.alive & np.isin(self.ids >> PASSAGE_BITS, allowed)
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
-        # Numbers only grow, so a shard's rows are in their order.
-        bounds = [document << PASSAGE_BITS, (document + 1) << PASSAGE_BITS]
-        first, last = np.searchsorted(self.ids, bounds)
-        rows = first + np.flatnonzero(self.alive[first:last])
+        span = self.rows_of(document)
+        rows = span.start + np.flatnonzero(self.alive[span])
         return list(zip(self.ids[rows].tolist(), self._score(rows, query).tolist(), strict=True))
 
     def scan(

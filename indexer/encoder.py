@@ -18,7 +18,7 @@ BATCH_TOKENS = 4096
 
 
 class Encoder:
-    """A bi-encoder: texts in, one unit vector each out.
+    """A bi-encoder: texts in, one vector each out, of norm 1 where the checkpoint normalises.
 
     A text's padded length is the next multiple of 16 of its own tokens and a batch holds one
     padded length, so that a vector depends on its text alone, bit for bit on one machine.
@@ -38,7 +38,9 @@ class Encoder:
             raise ClozeError(f"{path} can't be read ({error}); save it again") from error
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.special_tokens: int = self.tokenizer.num_special_tokens_to_add(is_pair=False)
+        prompt = self.tokenizer.encode(checkpoint.document_prompt, add_special_tokens=True)
+        # Tokens of every passage that are not its text: special ones, and the document prompt.
+        self.added_tokens = len(prompt.ids)
         self._forward = load_forward(checkpoint, device, threads)
 
     @property

@@ -16,7 +16,7 @@ def publish(scratch: Path, home: Path) -> Path:
     place = home / f"{latest + 1:06d}"
     _sync_tree(scratch)
     os.rename(scratch, place)
-    _sync(home)
+    sync(home)
     return place
 
 
@@ -37,11 +37,12 @@ def _numbered(home: Path) -> list[tuple[int, Path]]:
 def _sync_tree(path: Path) -> None:
     for entry in path.rglob("*") if path.is_dir() else ():
         if entry.is_file():
-            _sync(entry)
-    _sync(path)
+            sync(entry)
+    sync(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

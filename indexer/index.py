@@ -1,7 +1,6 @@
 """The one door to an index folder: open, add, delete, compact, and read at one commit."""
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -9,27 +8,27 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from indexer import generations
 from indexer.analysis import Analyzer
 from indexer.batching import batches, refuse_duplicate, unique
 from indexer.changes import Changes
-from indexer.creation import Settings, check_settings, create, seal
+from indexer.creation import Settings, check_settings, create, load_sealed, seal
 from indexer.documents import Document
-from indexer.errors import ClozeError, DamagedIndexError
+from indexer.errors import ClozeError
 from indexer.filters import Filter
-from indexer.lexical import open_lexical
 from indexer.lock import writer_lock
 from indexer.manifest import (
+    EncoderSeal,
     Manifest,
     check_encoder,
     read_manifest,
+    stamp,
+    write_manifest,
 )
-from indexer.models import DEFAULT_MODEL, find_model
-from indexer.passages import PassageRule
+from indexer.models import DEFAULT_MODEL
 from indexer.preparation import prepare
 from indexer.progress import Phase, Progress, Step, silent
 from indexer.seen import SeenIds
-from indexer.store import Store
+from indexer.structures import open_structures
 from indexer.threads import budget
 
 if TYPE_CHECKING:
@@ -56,18 +55,20 @@ class Index:
     ) -> None:
         """Open the structures of a folder whose manifest has been read; `open` is the way in."""
         self.folder = folder
-        self.manifest = manifest
         self.device = device
         self.threads = budget(threads)
         self.notices: list[str] = []
-        self.data = folder / manifest.data
+        self._attach(manifest)
+
+    def _attach(self, manifest: Manifest) -> None:
+        """Open the data that a manifest names."""
+        self.manifest = manifest
+        self._seen = stamp(self.folder)
+        self.data = self.folder / manifest.data
         self.analyzer = Analyzer(manifest.language)
-        home = self.data / "lexical"
-        # What a new index lacks is made by one process, the postings last.
-        with contextlib.nullcontext() if generations.current(home) else writer_lock(folder):
-            self.store = Store(self.data / "store.sqlite")
-            self.lexical = open_lexical(home, self.analyzer, manifest.title_weight, self.notices)
-        self._replay()
+        self.store, self.lexical = open_structures(
+            self.folder, self.data, self.analyzer, manifest.title_weight, self.notices
+        )
         self._purges = self.store.purges
         self.sequence = self.lexical.covered
 
@@ -138,17 +139,20 @@ class Index:
         return self._load_encoder(self.manifest.encoder.name)
 
     def _load_encoder(self, model: str) -> "Encoder":
-        from indexer.encoder import Encoder
-
-        encoder = Encoder(find_model(model), device=self.device, threads=self.threads)
+        encoder = load_sealed(self.folder, self.manifest, model, self.device, self.threads)
         sealed = self.manifest.encoder
-        # Precision is sealed for documents; a query may be encoded by another processor.
-        found = seal(encoder)
-        check_encoder(
-            self.folder, sealed, replace(found, precision=sealed.precision) if sealed else found
-        )
+        if sealed is not None and sealed.name != encoder.checkpoint.name:
+            self._rename_encoder(replace(sealed, name=encoder.checkpoint.name))
         self.__dict__["encoder"] = encoder
         return encoder
+
+    def _rename_encoder(self, seal: EncoderSeal) -> None:
+        """Note the new place of the same checkpoint."""
+        with writer_lock(self.folder):
+            self._check_current()
+            self.manifest = replace(self.manifest, encoder=seal)
+            write_manifest(self.folder, self.manifest)
+        self._seen = stamp(self.folder)
 
     @cached_property
     def dense(self) -> "Dense":
@@ -160,10 +164,18 @@ class Index:
         dense = Dense(self.data / "dense", self.manifest.encoder.dimension, self.threads)
         self.notices += dense.damage
         dense.catch_up(self.store, self.sequence)
+        if dense.damage and self.sequence == self.store.sequence:
+            with contextlib.suppress(ClozeError, OSError), writer_lock(self.folder, wait=0):
+                dense.save()
         return dense
 
     def refresh(self) -> None:
-        """Move to the newest commit that is whole; call it between two queries."""
+        """Move to the newest commit that is whole; call it between two queries.
+
+        After another process has reindexed, that is a commit of the new data.
+        """
+        if stamp(self.folder) != self._seen:
+            self._follow()
         state = (self.store.sequence, self.store.purges)
         if state == (self.sequence, self._purges):
             return
@@ -174,6 +186,16 @@ class Index:
             with self.store.snapshot():
                 self.dense.catch_up(self.store, self.sequence)
 
+    def _follow(self) -> None:
+        """Take up the manifest that another process has put in place."""
+        manifest = read_manifest(self.folder)
+        self._seen = stamp(self.folder)
+        if manifest != self.manifest:
+            self.close()
+            for loaded in ("dense", "encoder"):
+                self.__dict__.pop(loaded, None)
+            self._attach(manifest)
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """Read the newest whole commit, which stays as it is until the end."""
@@ -182,8 +204,7 @@ class Index:
             with self.store.snapshot():
                 # Else rows of this commit were purged after the postings were read: read again.
                 if self.store.purges == self._purges:
-                    yield
-                    return
+                    return (yield)
 
     def add(
         self,
@@ -202,57 +223,51 @@ class Index:
         Raises:
             ClozeError: an id came twice; what was acknowledged before stays.
         """
-        self._check_precision()
+        if self.manifest.encoder is not None:
+            check_encoder(self.folder, self.manifest.encoder, seal(self.encoder))
         changes = Changes()
         seen = SeenIds()
         committed = monotonic()
+        factor = 1 if self.manifest.encoder is not None else _LEXICAL_BATCH_FACTOR
         try:
-            for batch in batches(unique(documents, seen, duplicate), self._batch_factor()):
+            for batch in batches(unique(documents, seen, duplicate), factor):
                 self._write(batch, changes, progress)
                 if monotonic() - committed > _COMMIT_SECONDS:
                     self._commit_lexical(changes, progress)
                     committed = monotonic()
             if sync:
+                self._check_some(changes)
                 gone = [id_ for id_ in self.store.live_ids() if id_ not in seen]
                 changes.deleted = self._delete(gone)
-        finally:
-            self._finish(changes, progress)
+        except BaseException:
+            # The error that stopped the run is the one to tell; the next open replays the rest.
+            with contextlib.suppress(Exception):
+                self._finish(changes, progress)
+            raise
+        self._finish(changes, progress)
         return changes
 
-    def _check_precision(self) -> None:
-        sealed = self.manifest.encoder
-        if sealed is not None:
-            check_encoder(self.folder, sealed, seal(self.encoder))
-
-    def _batch_factor(self) -> int:
-        return _LEXICAL_BATCH_FACTOR if self.manifest.encoder is None else 1
+    def _check_some(self, changes: Changes) -> None:
+        if not changes.documents and self.lexical.count:
+            raise ClozeError(
+                f"--sync deleted nothing: no document came, {self.folder} holds "
+                f"{self.lexical.count:,}; to empty it, delete the folder"
+            )
 
     def _write(self, documents: list[Document], changes: Changes, progress: Progress) -> None:
-        def tell(phase: Phase, more: int = 0) -> None:
-            progress(Step(phase=phase, documents=changes.documents + more))
+        def tell(phase: Phase, finished: int = 0) -> None:
+            progress(Step(phase=phase, documents=changes.documents + finished))
 
         tell("encode")
         encoder = self.encoder if self.manifest.encoder is not None else None
-        rule = PassageRule(
-            tokens=self.manifest.passage_tokens, overlap=self.manifest.passage_overlap
+        batch = prepare(
+            documents, self.store, encoder, self.manifest.rule, lambda share: tell("encode", share)
         )
-        finished = 0
-
-        def encoded(texts: int) -> None:
-            nonlocal finished
-            finished += texts
-            tell("encode", min(finished, len(documents) - 1))
-
-        batch = prepare(documents, self.store, encoder, rule, encoded)
         tell("store")
         if batch.entries:
             with self._writing():
                 self.store.write(batch.entries)
-        changes.documents += len(documents)
-        changes.added += len(batch.entries) - batch.updated
-        changes.updated += batch.updated
-        changes.unchanged += batch.unchanged
-        changes.encoded_texts += batch.encoded_texts
+        changes.count(batch)
         tell("store")
 
     @contextlib.contextmanager
@@ -306,16 +321,15 @@ class Index:
                 self.dense.save()
             progress(Step(phase="seal", documents=changes.documents))
             self.store.fold()
-        dead = self.store.dead()
+        dead = max(self.store.dead(), self.lexical.dead)
         if dead > _DEAD_SHARE * (dead + self.lexical.count):
             self.compact(progress=progress)
             changes.notices.append(f"compacted by itself: {dead} dead documents removed")
 
     def _worth_saving(self, written: int) -> bool:
-        if self.manifest.encoder is None:
-            return False
         saved = any((self.data / "dense").glob("*.faiss"))
-        return not saved or written > _REWRITE_SHARE * self.lexical.count
+        much = not saved or written > _REWRITE_SHARE * self.lexical.count
+        return much and self.manifest.encoder is not None
 
     def compact(self, *, progress: Progress = silent) -> None:
         """Make the index what a fresh build of the live documents would be."""
@@ -334,19 +348,3 @@ class Index:
             self.store.purge()
             self._purges = self.store.purges
             self.store.shrink()
-
-    def _replay(self) -> None:
-        """Apply what a crash left in the store alone; where a writer is at work, it will."""
-        covered, sequence = self.lexical.covered, self.store.sequence
-        if covered > sequence:
-            raise DamagedIndexError(
-                f"{self.store.path} ends at transaction {sequence}, the postings at {covered}: the "
-                f"store was lost or is an older copy; restore it, or delete {self.folder} and "
-                "index the corpus again"
-            )
-        if covered == sequence:
-            return
-        with contextlib.suppress(ClozeError, OSError, sqlite3.OperationalError):
-            with writer_lock(self.folder, wait=0):
-                self.lexical.reload()
-                self.lexical.catch_up(self.store, self.store.sequence)

@@ -9,10 +9,11 @@ import json
 import shutil
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tantivy
@@ -24,11 +25,9 @@ from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from indexer.store import Store
 
-K1 = 1.2
-B = 0.75
-# Documents between two commits while catching up, and tantivy's memory for writing, in bytes.
-_CHUNK = 50_000
+# tantivy's memory for writing, in bytes; and how many documents are read from the store at once.
 _HEAP = 64_000_000
+_READ = 100
 # Fetched beyond the depth, so that a tie at the cut is rarely asked for twice.
 _SLACK = 64
 
@@ -99,6 +98,12 @@ class Lexical:
         """How many documents have postings."""
         return int(self._searcher.num_docs)
 
+    @property
+    def dead(self) -> int:
+        """How many deleted documents BM25's statistics still count."""
+        segments = json.loads((self._generation / "meta.json").read_bytes())["segments"]
+        return max(0, sum(int(each["max_doc"]) for each in segments) - self.count)
+
     def catch_up(self, store: Store, upto: int) -> None:
         """Apply what the store has done since, up to a sequence number, and move there.
 
@@ -108,7 +113,7 @@ class Lexical:
             return
         change = store.changes(self.covered, upto)
         # A transaction that leaves nothing to add would leave no trace: touch one live document.
-        added = change.added or store.numbers(upto)[-1:].tolist()
+        added = change.added or store.last(upto)
         writer = self._index.writer(heap_size=_HEAP, num_threads=1)
         # Files of a commit that was killed: this one may have to write some of the same names.
         writer.garbage_collect_files()
@@ -124,8 +129,8 @@ class Lexical:
     def _add(
         self, writer: tantivy.IndexWriter, store: Store, numbers: Sequence[int], upto: int
     ) -> None:
-        for start in range(0, len(numbers), 1000):
-            for number, document in sorted(store.documents(numbers[start : start + 1000]).items()):
+        for start in range(0, len(numbers), _READ):
+            for number, document in sorted(store.documents(numbers[start : start + _READ]).items()):
                 writer.add_document(self._posting(number, document, upto))
 
     def _posting(self, number: int, document: Document, sequence: int) -> tantivy.Document:
@@ -145,10 +150,8 @@ class Lexical:
         with self._scratch() as scratch:
             index = tantivy.Index(_schema(), path=str(scratch))
             writer = index.writer(heap_size=_HEAP, num_threads=1)
-            documents = store.all_live()
-            while chunk := list(islice(documents, _CHUNK)):
-                for number, document in chunk:
-                    writer.add_document(self._posting(number, document, upto))
+            for number, document in store.all_live():
+                writer.add_document(self._posting(number, document, upto))
             writer.commit()
             writer.wait_merging_threads()
             generations.publish(scratch, self.home)
@@ -178,20 +181,17 @@ class Lexical:
     def count_matches(self, text: str, allowed: NDArray[np.int64] | None = None) -> int:
         """Count the documents that hold any of the query's terms."""
         query = self._query(self.analyzer.terms(text), allowed)
-        found = self._searcher.search(query, 1, count=True)
-        return int(getattr(found, "count", 0) or 0)
+        found: Any = self._searcher.search(query, 1, count=True)  # the stubs lack its count
+        return int(found.count)
 
     def _query(self, terms: Sequence[str], allowed: NDArray[np.int64] | None) -> tantivy.Query:
         if not terms:
             return tantivy.Query.empty_query()
         should = []
-        for term in sorted(set(terms)):
+        for term, count in sorted(Counter(terms).items()):
             query = tantivy.Query.term_query(self.schema, "body", term, index_option="freq")
-            count = terms.count(term)
-            should.append(
-                (tantivy.Occur.Should, tantivy.Query.boost_query(query, float(count)) if count > 1
-                 else query)
-            )  # fmt: skip
+            weighted = tantivy.Query.boost_query(query, float(count)) if count > 1 else query
+            should.append((tantivy.Occur.Should, weighted))
         any_term = tantivy.Query.boolean_query(should)
         if allowed is None:
             return any_term
@@ -218,16 +218,6 @@ class Lexical:
         ).hits
         values = self._searcher.fast_field_values("number", [address for _, address in hits])
         return np.sort(np.array(values, dtype=np.int64))
-
-
-def open_lexical(home: Path, analyzer: Analyzer, title_weight: int, notices: list[str]) -> Lexical:
-    """Open the postings; damaged ones are removed with a notice, to be derived again."""
-    try:
-        return Lexical(home, analyzer, title_weight)
-    except DamagedIndexError as error:
-        notices.append(f"{error}; rebuilding")
-        shutil.rmtree(home)
-        return Lexical(home, analyzer, title_weight)
 
 
 def _covered(searcher: tantivy.Searcher) -> int:

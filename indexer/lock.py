@@ -26,7 +26,7 @@ def writer_lock(folder: Path, *, wait: float = _WAIT_SECONDS) -> Iterator[None]:
     try:
         _acquire(descriptor, path, wait)
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} ({' '.join(sys.argv[:3])})".encode(), 0)
+        os.pwrite(descriptor, os.fsencode(f"process {os.getpid()} ({' '.join(sys.argv[:3])})"), 0)
         yield
     finally:
         os.close(descriptor)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer.errors import ClozeError, DamagedIndexError
+from indexer.generations import sync
+from indexer.passages import PassageRule
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -48,6 +50,11 @@ class Manifest:
     data: str = "."
     format: int = FORMAT
 
+    @property
+    def rule(self) -> PassageRule:
+        """How documents are cut."""
+        return PassageRule(tokens=self.passage_tokens, overlap=self.passage_overlap)
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest with its checksum, whole or not at all."""
@@ -59,6 +66,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(scratch, folder / NAME)
+    sync(folder)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -128,8 +136,14 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
             f"{folder} was built with --lexical-only, asked for {wanted.name}; "
             f"to give it vectors run: cloze reindex {folder} --model {wanted.name}"
         )
+    if sealed.precision != wanted.precision:
+        raise ClozeError(
+            f"{folder} holds vectors made in {sealed.precision}, this machine makes "
+            f"{wanted.precision}; add to it on a machine like the first, or encode it anew with: "
+            f"cloze reindex {folder} --model {wanted.name}"
+        )
     for name in ("content_hash", "dimension", "pooling", "normalize", "query_prompt",
-                 "document_prompt", "max_tokens", "precision"):  # fmt: skip
+                 "document_prompt", "max_tokens"):  # fmt: skip
         have, found = getattr(sealed, name), getattr(wanted, name)
         if have != found:
             raise ClozeError(
@@ -142,3 +156,9 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 16 else f"{text[:12]}…"
+
+
+def stamp(folder: Path) -> tuple[int, int]:
+    """Return what changes when the manifest is replaced."""
+    status = (folder / NAME).stat()
+    return status.st_ino, status.st_mtime_ns

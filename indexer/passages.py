@@ -12,7 +12,7 @@ Offsets: TypeAlias = Sequence[tuple[int, int]]
 # A sentence ends after its punctuation and closing quotes where white space and no lower-case
 # letter follow, at a line break, or right after full-width punctuation.
 _SENTENCE_END = re.compile(
-    r"[.!?][\"'”’)\]]*\s+(?=[^\Wa-z_]|[\"'“‘(\[])|\s*\n\s*|[。！？]+[”’」』）]*"
+    r"[.!?][\"'”’)\]]*\s+(?=[^\Wa-z_]|[\"'“‘(\[])|(?<!\s)\s*\n\s*|[。！？]+[”’」』）]*"
 )
 # Of a window, at most this share is the title's, so that the text always has room.
 _TITLE_SHARE = 4
@@ -70,7 +70,11 @@ def _windows(text: str, tokens: Offsets, room: int, overlap: int) -> list[tuple[
         return []
     if len(tokens) <= room:
         return [(0, len(text))]
-    pieces = [piece for sentence in _sentences(text, tokens) for piece in _pieces(*sentence, room)]
+    pieces = [
+        piece
+        for sentence in _sentences(text, tokens)
+        for piece in _pieces(text, tokens, *sentence, room)
+    ]
     windows = []
     first = 0
     while True:
@@ -113,6 +117,23 @@ def _sentences(text: str, tokens: Offsets) -> Iterator[tuple[int, int]]:
         yield start, len(tokens)
 
 
-def _pieces(start: int, end: int, room: int) -> Iterator[tuple[int, int]]:
-    for piece in range(start, end, room):
-        yield piece, min(piece + room, end)
+def _pieces(
+    text: str, tokens: Offsets, start: int, end: int, room: int
+) -> Iterator[tuple[int, int]]:
+    """Cut a sentence that exceeds the room, between words where there are any.
+
+    A piece that began inside a word would be other tokens, and perhaps more, when read again.
+    """
+    while end - start > room:
+        cut_at = start + room
+        while cut_at > start and _inside_word(text, tokens, cut_at):
+            cut_at -= 1
+        cut_at = cut_at if cut_at > start else start + room
+        yield start, cut_at
+        start = cut_at
+    yield start, end
+
+
+def _inside_word(text: str, tokens: Offsets, at: int) -> bool:
+    before, after = tokens[at - 1][1], tokens[at][0]
+    return before == after and text[before - 1].isalnum() and text[after].isalnum()

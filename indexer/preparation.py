@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.documents import Document
+from indexer.errors import ClozeError
 from indexer.passages import Cut, PassageRule, cut
-from indexer.records import Entry, Row, StoredPassage
+from indexer.records import PASSAGE_BITS, Entry, Row, StoredPassage
 from indexer.store import Store
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ def prepare(
     rule: PassageRule,
     encoded: Callable[[int], None],
 ) -> Batch:
-    """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vector."""
+    """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vector.
+
+    `encoded` hears, after every batch of the encoder, of how many documents that is about.
+    """
     stored = store.live([document.id for document in documents])
     hashes = {d.id: (text_hash(d), metadata_hash(d)) for d in documents}
     changed = [d for d in documents if not _same(stored.get(d.id), hashes[d.id])]
@@ -51,7 +55,14 @@ def prepare(
     if encoder is not None and new:
         import numpy as np
 
-        vectors = encoder.encode_documents(list(new.values()), encoded=encoded)
+        finished = 0
+
+        def count(texts: int) -> None:
+            nonlocal finished
+            finished += texts
+            encoded((len(documents) - 1) * finished // len(new))
+
+        vectors = encoder.encode_documents(list(new.values()), encoded=count)
         rows = vectors.astype(np.float16)
         known |= {key: row.tobytes() for key, row in zip(new, rows, strict=True)}
     entries = [
@@ -82,9 +93,18 @@ def _cut(documents: Sequence[Document], encoder: "Encoder | None", rule: Passage
     titles = encoder.token_offsets([document.title for document in documents])
     texts = encoder.token_offsets([document.text for document in documents])
     return [
-        cut(document, title, text, rule, encoder.special_tokens)
+        _bounded(document, cut(document, title, text, rule, encoder.added_tokens))
         for document, title, text in zip(documents, titles, texts, strict=True)
     ]
+
+
+def _bounded(document: Document, found: Cut) -> Cut:
+    if len(found.passages) >> PASSAGE_BITS:
+        raise ClozeError(
+            f"{document.id!r} gives {len(found.passages):,} passages, a document may have "
+            f"{(1 << PASSAGE_BITS) - 1:,}; split it, or use longer passages"
+        )
+    return found
 
 
 def _same(row: Row | None, hashes: tuple[bytes, bytes]) -> bool:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from indexer.documents import Document
 
+# A passage's number is its document's number followed by 20 bits for its place in it.
+PASSAGE_BITS = 20
+
 SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO state VALUES ('sequence', 0), ('purges', 0);
@@ -14,6 +17,7 @@ CREATE TABLE documents (
     deleted INTEGER,
     text_hash BLOB NOT NULL,
     metadata_hash BLOB NOT NULL,
+    body_hash BLOB NOT NULL,
     empty INTEGER NOT NULL,
     tokens INTEGER NOT NULL,
     dropped INTEGER NOT NULL

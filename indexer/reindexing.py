@@ -9,7 +9,7 @@ from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.index import Index
 from indexer.lock import writer_lock
-from indexer.manifest import NAME, read_manifest, write_manifest
+from indexer.manifest import write_manifest
 from indexer.models import find_model
 from indexer.progress import Progress, silent
 
@@ -44,16 +44,13 @@ class Reindexing:
         lock, when the new data hold what the old ones do.
         """
         old = Index.open(self.folder, device=self.device, threads=self.threads)
-        name = f"data-{find_model(self.settings.model or '').content_hash[:12]}"
-        place = self.folder / name
+        wanted = self._settings(old)
+        content = find_model(wanted.model or "").content_hash
+        # The name holds all that is new, so that a rerun goes on only with what it would build.
+        name = f"data-{content[:12]}-{wanted.passage_tokens}-{wanted.passage_overlap}"
         if old.manifest.data == name:
             name += "-again"
-            place = self.folder / name
-        wanted = replace(
-            self.settings,
-            language=old.manifest.language,
-            title_weight=old.manifest.title_weight,
-        )
+        place = self.folder / name
         with Index.open(
             place, wanted, device=self.device, threads=self.threads, progress=progress
         ) as new:
@@ -70,6 +67,21 @@ class Reindexing:
         _remove_data(self.folder, keep=name)
         return count
 
+    def _settings(self, old: Index) -> Settings:
+        """Fill in what was not asked for from the old index; a new model may read less."""
+        limit = find_model(self.settings.model or "").max_tokens
+        tokens, overlap = self.settings.passage_tokens, self.settings.passage_overlap
+        if old.manifest.encoder is not None:
+            tokens = tokens or min(old.manifest.passage_tokens, limit)
+            overlap = min(old.manifest.passage_overlap, tokens // 2) if overlap is None else overlap
+        return replace(
+            self.settings,
+            passage_tokens=tokens,
+            passage_overlap=overlap,
+            language=old.manifest.language,
+            title_weight=old.manifest.title_weight,
+        )
+
     def _documents(self, old: Index) -> Iterator[Document]:
         for _, document in old.store.all_live():
             self._read += 1
@@ -77,13 +89,15 @@ class Reindexing:
 
 
 def _remove_data(folder: Path, keep: str) -> None:
-    """Remove every data folder but the one in use; readers keep what they have open."""
+    """Remove our data but those in use; readers keep what they have open."""
     for entry in folder.iterdir():
-        if entry.name in (keep, NAME, "lock"):
+        if entry.name == keep or not _is_ours(entry.name):
             continue
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
-    if read_manifest(folder).data != keep:
-        raise AssertionError(f"{folder} changed its data while the writer's lock was ours")
+
+
+def _is_ours(name: str) -> bool:
+    return name in ("lexical", "dense") or name.startswith(("store.sqlite", "data-"))

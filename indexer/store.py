@@ -5,6 +5,7 @@ replaced keeps its rows, marked with the sequence number that ended it, until co
 reader whose BM25 postings stand at an earlier number still sees one whole commit.
 """
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,17 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from indexer.coverage import coverage
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from indexer.filters import Filter, compile, facets
-from indexer.records import SCHEMA, Change, Entry, Row
+from indexer.records import PASSAGE_BITS, SCHEMA, Change, Entry, Row
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# A passage's number is its document's number followed by 20 bits for its place in it.
-PASSAGE_BITS = 20
 _CHUNK = 500
 
 _VISIBLE = "added <= {0} AND (deleted IS NULL OR deleted > {0})"
@@ -42,6 +42,8 @@ class Store:
                 with self.transaction():
                     for statement in SCHEMA.split(";"):
                         self._db.execute(statement)
+        except sqlite3.OperationalError:
+            raise  # locked, full or not to be opened: the file may be sound
         except sqlite3.DatabaseError as error:
             raise DamagedIndexError(
                 f"{path} can't be read as a database ({error}); restore it from a copy, or delete "
@@ -100,9 +102,10 @@ class Store:
     def delete(self, ids: Sequence[str]) -> int:
         """Delete the documents of these ids and return how many there were.
 
-        Call it within a transaction.
+        Call it within a transaction; where there are none of them, it leaves no trace.
         """
-        return self._end(ids, self._advance())
+        found = self.live(ids)
+        return self._end(found, self._advance()) if found else 0
 
     def _advance(self) -> int:
         self._db.execute("UPDATE state SET value = value + 1 WHERE name = 'sequence'")
@@ -118,13 +121,16 @@ class Store:
     def _insert(self, entry: Entry, sequence: int) -> None:
         document = entry.document
         number = self._db.execute(
-            "INSERT INTO documents (id, added, text_hash, metadata_hash, empty, tokens, dropped) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (id, added, text_hash, metadata_hash, body_hash, "
+            "empty, tokens, dropped) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 document.id,
                 sequence,
                 entry.text_hash,
                 entry.metadata_hash,
+                # Of the text alone, whatever the title, to count texts that repeat.
+                hashlib.blake2b(document.text.encode(), digest_size=16).digest(),
                 not document.text.strip(),
                 entry.tokens,
                 entry.dropped,
@@ -196,6 +202,11 @@ class Store:
     def numbers(self, upto: int) -> "NDArray[np.int64]":
         """Return the numbers of all documents visible at a sequence number, ascending."""
         return self._numbers(self._universe(upto) + " ORDER BY number", [])
+
+    def last(self, upto: int) -> list[int]:
+        """Return the highest number visible at a sequence number, if there is any."""
+        row = self._db.execute(f"SELECT max(number) FROM ({self._universe(upto)})").fetchone()
+        return [] if row[0] is None else [int(row[0])]
 
     def matching(self, condition: Filter, upto: int) -> "NDArray[np.int64]":
         """Return the numbers of the visible documents that a filter passes, ascending."""
@@ -282,28 +293,8 @@ class Store:
         )
 
     def counts(self) -> dict[str, int]:
-        """Count documents, dead rows, passages, tokens, and what the index report tells."""
-        row = self._db.execute(
-            "SELECT count(*) FILTER (WHERE deleted IS NULL), "
-            "count(*) FILTER (WHERE deleted IS NOT NULL), "
-            "coalesce(sum(tokens) FILTER (WHERE deleted IS NULL), 0), "
-            "coalesce(sum(empty) FILTER (WHERE deleted IS NULL), 0), "
-            "count(*) FILTER (WHERE deleted IS NULL AND dropped > 0), "
-            "coalesce(sum(dropped) FILTER (WHERE deleted IS NULL), 0), "
-            "count(*) FILTER (WHERE deleted IS NULL AND empty = 0) "
-            "- count(DISTINCT text_hash) FILTER (WHERE deleted IS NULL AND empty = 0) "
-            "FROM documents"
-        ).fetchone()
-        passages = self._db.execute(
-            "SELECT count(*) FROM passages JOIN documents ON number = passage >> ? "
-            "WHERE deleted IS NULL",
-            [PASSAGE_BITS],
-        ).fetchone()[0]
-        names = (
-            "documents", "dead", "tokens", "empty", "truncated_documents", "dropped_tokens",
-            "duplicate_texts",
-        )  # fmt: skip
-        return dict(zip(names, row, strict=True)) | {"passages": passages}
+        """Count what `coverage` counts."""
+        return coverage(self._db)
 
     def dead(self) -> int:
         """Count the documents that are deleted or replaced but not purged."""

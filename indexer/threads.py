@@ -25,7 +25,6 @@ def budget(threads: int | None = None) -> int:
     if not threads and asked and not asked.isdecimal():
         raise ClozeError(f"CLOZE_THREADS is {asked!r}; set a number of threads, 1 or more, or none")
     chosen = threads or int(asked or 0) or len(os.sched_getaffinity(0))
-    os.environ["CLOZE_THREADS"] = str(chosen)
     for variable in _VARIABLES:
         os.environ[variable] = str(chosen)
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if chosen > 1 else "false"

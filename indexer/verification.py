@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.errors import DamagedIndexError
 from indexer.index import Index
 from indexer.lock import writer_lock
 from indexer.preparation import metadata_hash, text_hash
-from indexer.store import PASSAGE_BITS
+from indexer.records import PASSAGE_BITS
 
 _CHUNK = 500
 
@@ -63,19 +64,28 @@ def _vectors(index: Index) -> Iterator[str]:
     pairs = index.store.vectors(-1)
     while chunk := list(islice(pairs, _CHUNK)):
         numbers = np.array([number for number, _ in chunk], dtype=np.int64)
-        kept = np.isin(numbers >> PASSAGE_BITS, visible)
+        kept = _among(numbers >> PASSAGE_BITS, visible)
         blobs = [blob for (_, blob), keep in zip(chunk, kept, strict=True) if keep]
         stored += numbers[kept].tolist()
-        found, at = np.isin(numbers[kept], rows), np.searchsorted(rows, numbers[kept])
+        found, at = _among(numbers[kept], rows), np.searchsorted(rows, numbers[kept])
         for number, blob, known, row in zip(numbers[kept], blobs, found, at, strict=True):
             if known and vectors[row].tobytes() != blob:
                 yield f"{place}: the vector of passage {number} is not the stored one"
     yield from _differences(place, "passages", np.array(stored, dtype=np.int64), rows)
 
 
+def _among(values: "NDArray[np.int64]", ascending: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Tell of each value whether it is in an ascending array, by bisection."""
+    if not len(ascending):
+        return np.zeros(len(values), dtype=bool)
+    at = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    found: NDArray[np.bool_] = ascending[at] == values
+    return found
+
+
 def _differences(
-    place: str, what: str, stored: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    derived: "np.ndarray[tuple[int], np.dtype[np.int64]]",
+    place: str, what: str, stored: "NDArray[np.int64]",
+    derived: "NDArray[np.int64]",
 ) -> Iterator[str]:  # fmt: skip
     missing, foreign = np.setdiff1d(stored, derived), np.setdiff1d(derived, stored)
     if len(missing):

@@ -69,6 +69,12 @@ def search(
         raise ClozeError(
             "search takes a QUERY, or --queries FILE with --run FILE; see cloze search --help"
         )
+    from search.engine import DEPTH
+
+    if run is not None:
+        _check_writable(run)
+    if offset + top > DEPTH:
+        notice(f"candidates end at {DEPTH:,} of each retrieval; --top and --offset reach further")
     from search.index import Index
 
     options: dict[str, Any] = {
@@ -106,6 +112,18 @@ def _write_run(
     if writer.encoded_ids:
         notice(f"{writer.encoded_ids} ids hold white space and are percent-encoded in {run}")
     notice(f"{run}: {len(asked)} queries")
+
+
+def _check_writable(path: str) -> None:
+    """Check, before the work, that a file can be put there."""
+    from pathlib import Path
+
+    from indexer.errors import ClozeError
+
+    if Path(path).is_dir():
+        raise ClozeError(f"--run {path} is a folder; name a file")
+    if not Path(path).absolute().parent.is_dir():
+        raise ClozeError(f"--run {path}: its folder does not exist; make it first")
 
 
 @contextmanager
@@ -191,4 +209,4 @@ def demo(
             suffix = f"  --filter '{condition}'" if condition else ""
             tell(f'\n$ cloze search {folder} "{query}"{suffix} --top 3')
             _tell_results(opened.search(query, top=3, filter=None if packages else condition))
-    tell(f'\nAsk it yourself: .venv/bin/cloze search {folder} "…"')
+    tell(f'\nAsk it yourself: {sys.argv[0]} search {folder} "…"')

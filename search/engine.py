@@ -46,7 +46,8 @@ class SearchEngine:
         """
         mode = self._mode(request)
         if not request.query.strip():
-            return Results(query=request.query, mode=mode, total_matches=0)
+            counted = request.filter is not None or request.count
+            return Results(query=request.query, mode=mode, total_matches=0 if counted else None)
         with self.index.reading():
             return _Search(self.index, self._side, request, mode).run()
 

@@ -20,19 +20,17 @@ class Ranking:
     scores: NDArray[np.float64]
 
     def places(self, numbers: Sequence[int], ids: Ids) -> dict[int, tuple[int, float]]:
-        """Map those documents that are in here to their rank in the total order and score."""
+        """Map those documents that are in here, and their equals, to their rank and score."""
+        rows = np.flatnonzero(np.isin(self.numbers, numbers)).tolist()
         found: dict[int, tuple[int, float]] = {}
-        for row in np.flatnonzero(np.isin(self.numbers, numbers)).tolist():
-            found[int(self.numbers[row])] = (self._rank(row, ids), float(self.scores[row]))
+        for first, last in {_equal(self.scores, row) for row in rows}:
+            run = self.numbers[first:last].tolist()
+            if len(run) > 1:
+                names = ids(run)
+                run.sort(key=names.__getitem__)
+            score = float(self.scores[first])
+            found |= {number: (place, score) for place, number in enumerate(run, first + 1)}
         return found
-
-    def _rank(self, row: int, ids: Ids) -> int:
-        first, last = _equal(self.scores, row)
-        if last - first == 1:
-            return row + 1
-        names = ids(self.numbers[first:last].tolist())
-        own = names[int(self.numbers[row])]
-        return first + 1 + sum(name < own for name in names.values())
 
 
 def rank(

@@ -21,7 +21,12 @@ class RunWriter:
         """Write to an open text file; `tag` names the run in its last column."""
         self._file = file
         self._tag = tag
-        self.encoded_ids = 0
+        self._encoded: set[str] = set()
+
+    @property
+    def encoded_ids(self) -> int:
+        """How many ids were percent-encoded."""
+        return len(self._encoded)
 
     def write(self, query: str, ranked: Iterable[tuple[str, float]]) -> None:
         """Write the (id, score) pairs of one query, best first."""
@@ -37,5 +42,5 @@ class RunWriter:
         """Percent-encode white space, which would end the column."""
         if not _SPACE.search(value):
             return value
-        self.encoded_ids += 1
+        self._encoded.add(value)
         return _SPACE.sub(lambda match: quote(match[0]), value)

@@ -12,7 +12,7 @@ from indexer.corpus import Corpus
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
-from indexer.passages import PassageRule, cut
+from indexer.passages import cut
 from search.index import Index
 
 
@@ -58,11 +58,11 @@ def bench_index(
 
 
 def _passages(index: Index, documents: list[Document]) -> list[str]:
-    rule = PassageRule(tokens=index.manifest.passage_tokens, overlap=index.manifest.passage_overlap)
+    rule = index.manifest.rule
     titles = index.encoder.token_offsets([document.title for document in documents])
     texts = index.encoder.token_offsets([document.text for document in documents])
     return [
         passage.text
         for document, title, text in zip(documents, titles, texts, strict=True)
-        for passage in cut(document, title, text, rule, index.encoder.special_tokens).passages
+        for passage in cut(document, title, text, rule, index.encoder.added_tokens).passages
     ]

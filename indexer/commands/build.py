@@ -17,6 +17,8 @@ from indexer.commands.console import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from indexer.changes import Changes
     from indexer.corpus import Corpus
     from indexer.documents import Document
@@ -101,13 +103,30 @@ def index(
             index, settings, device=resolve_device(device), threads=threads, progress=progress
         ) as opened,
     ):
-        changes = opened.add(documents, sync=sync, duplicate=duplicates, progress=progress)
+        changes = opened.add(
+            _whole(documents) if sync else documents,
+            sync=sync,
+            duplicate=duplicates,
+            progress=progress,
+        )
         report = _report(opened, documents, changes, duplicates.count)
         _tell_notices(opened, documents, changes)
     if json:
         emit(report)
     else:
         _tell(index, report)
+
+
+def _whole(corpus: "Corpus") -> "Iterator[Document]":
+    """Yield the documents, and fail at the end where some were skipped: sync deletes none then."""
+    from indexer.errors import ClozeError
+
+    yield from corpus
+    if corpus.counts.skipped:
+        raise ClozeError(
+            f"--sync deleted nothing: {corpus.counts.skipped} bad lines were skipped, and what "
+            "they hold may still be in the index; mend them, or run without --sync"
+        )
 
 
 class _Duplicates:
@@ -159,11 +178,11 @@ def _report(
 def _process_seconds() -> float:
     """Return the wall clock time since this process was started, by the kernel's account."""
     import os
+    import time
     from pathlib import Path
 
     started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return uptime - started / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
 
 
 def _tell_notices(index: "Index", corpus: "Corpus", changes: "Changes") -> None:

@@ -38,7 +38,10 @@ def delete(
 
     with Index.open(index, threads=threads) as opened:
         if filter is not None:
-            deleted = opened.delete_matching(parse(filter))
+            condition = parse(filter)
+            if condition == parse("{}"):
+                raise ClozeError(f"--filter {filter} passes every document; delete the folder then")
+            deleted = opened.delete_matching(condition)
         else:
             deleted = opened.delete(list(dict.fromkeys(ids or [])))
         missing = 0 if filter is not None else len(set(ids or [])) - deleted

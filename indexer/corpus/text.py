@@ -7,7 +7,7 @@ from indexer.corpus.entries import Row
 from indexer.corpus.fields import BadRecord, Fields, Record, decode, too_long
 from indexer.corpus.lines import Source
 
-_HEADING = re.compile(r"#[ \t]+([^\r\n]*?)(?:[ \t]+#+)?[ \t]*(?:\r?\n|$)")
+_HEADING = re.compile(r"#[ \t]+([^\r\n]*)(?:\r?\n|$)")
 
 
 def read_text(source: Source, fields: Fields) -> Iterator[Row]:
@@ -26,7 +26,7 @@ def read_markdown(source: Source, fields: Fields) -> Iterator[Row]:
         yield 1, bad
         return
     heading = _HEADING.match(text)
-    title = heading.group(1) if heading else ""
+    title = _title(heading.group(1)) if heading else ""
     body = text[heading.end() :].lstrip("\r\n") if heading else text
     yield 1, Record(id=source.relative, title=title, text=body)
 
@@ -36,3 +36,10 @@ def _content(source: Source) -> str:
     if data is None:
         raise too_long(source.limit)
     return decode(data)
+
+
+def _title(line: str) -> str:
+    """Strip a heading's line of white space and of closing number signs."""
+    line = line.rstrip(" \t")
+    bare = line.rstrip("#")
+    return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else line

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from indexer.index import Index
-from indexer.store import PASSAGE_BITS
+from indexer.records import PASSAGE_BITS
 from tests.faults.scenario import QUERIES, State
 
 # More than there are documents, so that everything that matches is compared.

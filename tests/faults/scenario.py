@@ -55,7 +55,7 @@ def second() -> list[Document]:
     return documents + [_document(f"e{place:02d}", place, chance) for place in range(20)]
 
 
-DELETED = tuple(f"d{place:03d}" for place in range(0, 300, 20)) + ("e03", "absent")
+DELETED = (*(f"d{place:03d}" for place in range(0, 300, 20)), "e03", "absent")
 
 
 def writer(number: int) -> list[Document]:

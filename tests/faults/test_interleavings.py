@@ -40,7 +40,8 @@ from indexer.index import Index
 from indexer.lexical import Lexical
 from indexer.models import find_model
 from indexer.progress import Step
-from indexer.store import PASSAGE_BITS, Store
+from indexer.records import PASSAGE_BITS
+from indexer.store import Store
 from indexer.verification import damage
 from tests.faults.contents import assert_same_scores, dense_hits, lexical_hits, passages, stored
 from tests.faults.scenario import QUERIES, State
@@ -292,9 +293,7 @@ class Histories(RuleBasedStateMachine):
                 fresh.add(self.states[-1].values())
                 for query in QUERIES:
                     assert dense_hits(self.index, query) == dense_hits(fresh, query)
-                    assert_same_scores(
-                        lexical_hits(self.index, query), lexical_hits(fresh, query)
-                    )
+                    assert_same_scores(lexical_hits(self.index, query), lexical_hits(fresh, query))
             self.index.close()
             if self.reader:
                 self.reader.close()
@@ -322,6 +321,4 @@ def test_any_history_is_the_fresh_build_of_its_last_state(
     monkeypatch.setattr(indexer.index, "_REWRITE_SHARE", 0.5)
     monkeypatch.setattr(Histories, "model", str(tiny_model), raising=False)
     monkeypatch.setattr(Histories, "vectors", {}, raising=False)
-    run_state_machine_as_test(
-        Histories, settings=settings(max_examples=30, stateful_step_count=12)
-    )
+    run_state_machine_as_test(Histories, settings=settings(max_examples=30, stateful_step_count=12))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from indexer.dense import Dense, Nearest
 from indexer.documents import Document
-from indexer.records import Entry, StoredPassage
-from indexer.store import PASSAGE_BITS, Store
+from indexer.records import PASSAGE_BITS, Entry, StoredPassage
+from indexer.store import Store
 
 DIMENSION = 16
 
@@ -56,7 +56,10 @@ def opened(store: Store, threads: int = 1, upto: int | None = None) -> Dense:
 
 def unit_rows(count: int, seed: int) -> NDArray[np.float16]:
     rows = np.random.default_rng(seed).normal(size=(count, DIMENSION))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    unit: NDArray[np.float16] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(
+        np.float16
+    )
+    return unit
 
 
 def brute_force(

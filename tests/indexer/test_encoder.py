@@ -1,6 +1,7 @@
 """The encoder against Hugging Face, and a vector that depends on its text alone."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -62,8 +63,10 @@ def reference(
             hidden = model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0]
         pooled = {"cls": hidden[0], "max": hidden.amax(0), "mean": hidden.sum(0) / len(hidden)}
         rows.append(pooled[pooling].numpy())
-    vectors = np.stack(rows)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize else vectors
+    vectors: NDArray[np.float32] = np.stack(rows)
+    if normalize:
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def cosines(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
@@ -130,15 +133,19 @@ def test_cuda_where_there_is_none_is_an_error(tiny_model: Path) -> None:
         Encoder(find_model(str(tiny_model)), device="cuda")
 
 
-def test_a_long_text_is_cut_before_its_last_special_token(encoder: Encoder) -> None:
+def test_a_long_text_is_cut_before_its_last_special_token(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[list[int]] = []
     words = ["sea " * 61 + "ship", "sea " * 61 + "moon", "sea " * 62, "sea " * 500]
-    forward = encoder._forward
-    encoder._forward = lambda ids, mask: (seen.extend(ids.tolist()), forward(ids, mask))[1]  # type: ignore[assignment]
-    try:
-        vectors = encoder.encode_documents(words)
-    finally:
-        encoder._forward = forward
+    run = encoder._run
+
+    def watch(ids: list[list[int]], length: int) -> NDArray[np.float32]:
+        seen.extend(ids)
+        return run(ids, length)
+
+    monkeypatch.setattr(encoder, "_run", watch)
+    vectors = encoder.encode_documents(words)
     separator = encoder.tokenizer.token_to_id("[SEP]")
     assert [len(row) for row in seen] == [64] * 4
     assert [row[-1] for row in seen] == [separator] * 4
@@ -156,7 +163,12 @@ def test_token_offsets_are_code_points_without_special_tokens(encoder: Encoder) 
     text = "🎉 The Dog用"
     assert [text[a:b] for a, b in encoder.token_offsets([text])[0]] == ["🎉", "The", "Dog", "用"]
     assert encoder.token_offsets(["", "dog"]) == [[], [(0, 3)]]
-    assert encoder.special_tokens == 2
+    assert encoder.added_tokens == 2
+
+
+def test_the_prompt_takes_tokens_from_the_passage(prompted: Encoder) -> None:
+    ids = prompted.tokenizer.encode(prompted.checkpoint.document_prompt).ids
+    assert prompted.added_tokens == len(ids) > 2
 
 
 WORDS = st.sampled_from(["dog", "boundary", "layer", "用", "🎉", "x", "The", "\n", "été", "[SEP]"])
@@ -168,7 +180,9 @@ ANY_TEXT = st.one_of(
 
 @settings(max_examples=40)
 @given(texts=st.lists(ANY_TEXT, min_size=1, max_size=12), order=st.randoms(use_true_random=False))
-def test_a_vector_depends_on_its_text_alone(encoder: Encoder, texts: list[str], order: Any) -> None:
+def test_a_vector_depends_on_its_text_alone(
+    encoder: Encoder, texts: list[str], order: random.Random
+) -> None:
     alone = np.stack([encoder.encode_documents([text])[0] for text in texts])
     assert encoder.encode_documents(texts).tobytes() == alone.tobytes()
     places = list(range(len(texts)))

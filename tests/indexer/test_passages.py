@@ -168,7 +168,7 @@ def test_the_model_can_read_every_window_whole(
     document = Document(id="1", text=text, title="a boat")
     title_tokens, text_tokens = reader.token_offsets([document.title, text])
     rule = PassageRule(tokens=tokens, overlap=overlap)
-    for passage in cut(document, title_tokens, text_tokens, rule, reader.special_tokens).passages:
+    for passage in cut(document, title_tokens, text_tokens, rule, reader.added_tokens).passages:
         assert len(reader.tokenizer.encode(passage.text).ids) <= tokens
 
 

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +12,19 @@ from hypothesis import strategies as st
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from indexer.filters import parse
-from indexer.records import Entry, StoredPassage
-from indexer.store import PASSAGE_BITS, Store
+from indexer.records import PASSAGE_BITS, Entry, StoredPassage
+from indexer.store import Store
 
 
 def entry(
-    id: str, text: str = "text", passages: int = 1, dropped: int = 0, **metadata: Any
+    id: str, text: str = "text", passages: int = 1, dropped: int = 0, **metadata: object
 ) -> Entry:
     stored = tuple(
         StoredPassage(
-            start=n, end=n + 1, key=f"{text} {n}".encode(), vector=np.float16([n, 1]).tobytes()
+            start=n,
+            end=n + 1,
+            key=f"{text} {n}".encode(),
+            vector=np.array([n, 1], dtype=np.float16).tobytes(),
         )
         for n in range(passages)
     )

@@ -10,7 +10,7 @@ from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.index import Index
-from indexer.store import PASSAGE_BITS
+from indexer.records import PASSAGE_BITS
 from indexer.verification import verify
 
 

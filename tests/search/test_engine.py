@@ -10,10 +10,11 @@ import pytest
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
-from search.hits import Hit, Results
+from search.hits import Fusion, Hit, Mode, Results
 from search.index import Index
 
-MODES = ["hybrid", "dense", "lexical"]
+MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
+ALONE: tuple[Mode, ...] = ("lexical", "dense")
 QUERY = "the supersonic ship under water"
 
 
@@ -56,7 +57,7 @@ def without_rank(hits: tuple[Hit, ...]) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("fusion", ["minmax", "rrf"])
 @pytest.mark.parametrize("filter", [None, "year < 2005"])
 def test_a_longer_list_only_adds_to_a_shorter(
-    library: Index, mode: str, fusion: str, filter: str | None
+    library: Index, mode: Mode, fusion: Fusion, filter: str | None
 ) -> None:
     options: dict[str, Any] = {"mode": mode, "fusion": fusion, "filter": filter}
     long = library.search(QUERY, top=100, **options).hits
@@ -69,7 +70,7 @@ def test_a_longer_list_only_adds_to_a_shorter(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_hits_are_in_the_total_order(library: Index, mode: str) -> None:
+def test_hits_are_in_the_total_order(library: Index, mode: Mode) -> None:
     hits = library.search(QUERY, top=1000, mode=mode).hits
     assert len({hit.id for hit in hits}) == len(hits)
     assert [(-hit.score, hit.id) for hit in hits] == sorted((-hit.score, hit.id) for hit in hits)
@@ -116,23 +117,23 @@ def test_dense_scores_are_those_of_the_best_passage(
 
 
 @pytest.mark.parametrize("fusion", ["minmax", "rrf"])
-def test_stages_are_those_of_the_single_modes(library: Index, fusion: str) -> None:
+def test_stages_are_those_of_the_single_modes(library: Index, fusion: Fusion) -> None:
     hybrid = library.search(QUERY, top=1000, fusion=fusion, weight=0.3).hits
     single = {
         mode: {hit.id: hit for hit in library.search(QUERY, top=1000, mode=mode).hits}
-        for mode in ("lexical", "dense")
+        for mode in ALONE
     }
     scores = {mode: [hit.score for hit in hits.values()] for mode, hits in single.items()}
     least = {"lexical": 0.0, "dense": min(scores["dense"])}
     for hit in hybrid:
         expected = 0.0
-        for mode, share in (("lexical", 0.7), ("dense", 0.3)):
+        for mode, share in zip(ALONE, (0.7, 0.3), strict=True):
             alone, place = single[mode].get(hit.id), hit.stages[mode]
             assert (alone is None) == (place is None)
             if alone is None or place is None:
                 continue
             assert (place.rank, place.score) == (alone.rank, alone.score)
-            low, high = min(lists[mode]), max(lists[mode])
+            low, high = least[mode], max(scores[mode])
             expected += (
                 1 / (60 + place.rank)
                 if fusion == "rrf"
@@ -145,7 +146,7 @@ def test_stages_are_those_of_the_single_modes(library: Index, fusion: str) -> No
 
 
 def test_a_single_stage_has_no_fused_place(library: Index) -> None:
-    for mode in ("lexical", "dense"):
+    for mode in ALONE:
         for hit in library.search(QUERY, mode=mode).hits:
             assert {name for name, place in hit.stages.items() if place} == {mode}
 
@@ -158,7 +159,7 @@ def test_the_whole_weight_on_one_list_is_that_list(library: Index) -> None:
 
 
 def test_filters_give_what_filtering_afterwards_would(library: Index) -> None:
-    for mode in ("lexical", "dense"):
+    for mode in ALONE:
         everything = library.search(QUERY, top=1000, mode=mode).hits
         expected = [hit for hit in everything if hit.metadata.get("year", 0) > 2010]
         found = library.search(QUERY, top=1000, mode=mode, filter="year > 2010")
@@ -168,7 +169,7 @@ def test_filters_give_what_filtering_afterwards_would(library: Index) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_filter_that_passes_nothing(library: Index, mode: str) -> None:
+def test_a_filter_that_passes_nothing(library: Index, mode: Mode) -> None:
     found = library.search(QUERY, mode=mode, filter="year > 3000")
     assert (found.hits, found.total_matches) == ((), 0)
 
@@ -180,7 +181,7 @@ def test_a_filter_on_an_unknown_field_is_an_error(library: Index) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("query", ["", "  \n\t"])
-def test_an_empty_query_finds_nothing(library: Index, mode: str, query: str) -> None:
+def test_an_empty_query_finds_nothing(library: Index, mode: Mode, query: str) -> None:
     found = library.search(query, mode=mode, filter="year > 2000")
     assert (found.hits, found.mode, found.total_matches) == ((), mode, 0)
 
@@ -197,7 +198,7 @@ def test_without_words_only_the_vectors_answer(library: Index, query: str) -> No
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_an_empty_index_finds_nothing(empty: Index, mode: str) -> None:
+def test_an_empty_index_finds_nothing(empty: Index, mode: Mode) -> None:
     assert empty.search(QUERY, mode=mode).hits == ()
     assert empty.search(QUERY, mode=mode, count=True).total_matches == 0
 
@@ -222,7 +223,7 @@ def test_chinese_finds_chinese(words_only: Index, documents: list[Document], que
 
 @pytest.mark.parametrize("mode", MODES)
 def test_snippets_and_highlights_are_of_the_text(
-    library: Index, documents: list[Document], mode: str
+    library: Index, documents: list[Document], mode: Mode
 ) -> None:
     terms = set(library.analyzer.terms(QUERY))
     texts = {d.id: d for d in documents}
@@ -249,7 +250,7 @@ def test_lexical_only_is_lexical_by_default(words_only: Index, library: Index) -
 
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
-def test_vectors_where_there_are_none_are_an_error(words_only: Index, mode: str) -> None:
+def test_vectors_where_there_are_none_are_an_error(words_only: Index, mode: Mode) -> None:
     message = rf"built with --lexical-only, asked for --mode {mode}; .* cloze reindex"
     with pytest.raises(ClozeError, match=message):
         words_only.search(QUERY, mode=mode)

@@ -1,0 +1,30 @@
+"""What a store holds in numbers, and what of it the encoder could not read."""
+
+import sqlite3
+
+from indexer.records import PASSAGE_BITS
+
+
+def coverage(db: sqlite3.Connection) -> dict[str, int]:
+    """Count documents, dead rows, passages, tokens, and what the index report tells."""
+    row = db.execute(
+        "SELECT count(*) FILTER (WHERE deleted IS NULL), "
+        "count(*) FILTER (WHERE deleted IS NOT NULL), "
+        "coalesce(sum(tokens) FILTER (WHERE deleted IS NULL), 0), "
+        "coalesce(sum(empty) FILTER (WHERE deleted IS NULL), 0), "
+        "count(*) FILTER (WHERE deleted IS NULL AND dropped > 0), "
+        "coalesce(sum(dropped) FILTER (WHERE deleted IS NULL), 0), "
+        "count(*) FILTER (WHERE deleted IS NULL AND empty = 0) "
+        "- count(DISTINCT body_hash) FILTER (WHERE deleted IS NULL AND empty = 0) "
+        "FROM documents"
+    ).fetchone()
+    passages = db.execute(
+        "SELECT count(*) FROM passages JOIN documents ON number = passage >> ? "
+        "WHERE deleted IS NULL",
+        [PASSAGE_BITS],
+    ).fetchone()[0]
+    names = (
+        "documents", "dead", "tokens", "empty", "truncated_documents", "dropped_tokens",
+        "duplicate_texts",
+    )  # fmt: skip
+    return dict(zip(names, row, strict=True)) | {"passages": passages}
