@@ -1,7 +1,9 @@
 """What a run of adding did."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from indexer.errors import ClozeError
 from indexer.preparation import Batch
 
 
@@ -24,3 +26,16 @@ class Changes:
         self.updated += batch.updated
         self.unchanged += batch.unchanged
         self.encoded_texts += batch.encoded_texts
+
+
+def check_some(folder: Path, changes: Changes, held: int) -> None:
+    """Check that a run brought documents, before what it did not bring is deleted.
+
+    Raises:
+        ClozeError: it brought none, and the index holds some.
+    """
+    if not changes.documents and held:
+        raise ClozeError(
+            f"--sync deleted nothing: no document came, {folder} holds {held:,}; to empty it, "
+            "delete the folder"
+        )

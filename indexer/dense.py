@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from indexer.errors import DamagedIndexError
 from indexer.records import PASSAGE_BITS
+from indexer.shard import Shard, scalar_index
 from indexer.store import Store
 
 _READ_ROWS = 20_000
-# Rows scored one by one, by the exact kernel, cost less than a masked scan below this share.
-_SURVIVORS = 0.1
 # A scan's float32 sums differ from the kernel's by less than this, times both norms.
 _ROUNDING = 1e-4
 _SUFFIX = ".faiss"
@@ -55,9 +54,10 @@ class Dense:
         self.damage: list[str] = []
         # Below every sequence number: what the file holds has not been held against the store.
         self.covered = -1
+        self._highest = 0
         self._purges = 0
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
-        self._shards = [_Shard(dimension) for _ in range(threads)]
+        self._shards = [Shard(dimension) for _ in range(threads)]
         self._load()
 
     def _load(self) -> None:
@@ -97,7 +97,9 @@ class Dense:
         """Take in what the store has at a sequence number; return how many rows changed."""
         if self.covered == upto:
             return 0
-        if self.covered < 0 or self._purges != store.purges:
+        # Postings that another process rebuilds cover less for a while, and `upto` steps back.
+        stepped_back = min(upto, self.covered) < self._highest
+        if stepped_back or self._purges != store.purges:
             new = store.numbers(upto)
             if self.covered < 0:
                 self._drop_newer(store, new)
@@ -105,14 +107,18 @@ class Dense:
         else:
             change = store.changes(self.covered, upto)
             new = np.array(change.added, dtype=np.int64)
-            dead = np.array(change.deleted, dtype=np.int64)
-            changed = sum(shard.drop(dead) for shard in self._shards)
+            changed = 0
+            for shard in self._shards:
+                changed += shard.set_alive(change.deleted, alive=False)
+                # Rows that an earlier state was asked for after them.
+                changed += shard.set_alive(change.added, alive=True)
         last = max(shard.last_document for shard in self._shards)
         for ids, vectors in _read_rows(store, last, new, self.dimension):
             # Rows go to the smallest shard, so that the threads' shares stay even.
             min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
             changed += len(ids)
-        self.covered, self._purges = upto, store.purges
+        self.covered, self._highest = upto, max(upto, self._highest)
+        self._purges = store.purges
         return changed
 
     def _drop_newer(self, store: Store, visible: NDArray[np.int64]) -> None:
@@ -121,13 +127,13 @@ class Dense:
         lacking = np.setdiff1d(visible[visible <= known.max(initial=-1)], known)
         # A document without words has no passage and is rightly not there.
         if len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist()):
-            self._shards = [_Shard(self.dimension) for _ in self._shards]
+            self._shards = [Shard(self.dimension) for _ in self._shards]
 
     def save(self) -> None:
         """Write all rows that can be found to a new file, and remove older ones."""
         self.home.mkdir(exist_ok=True)
         ids, vectors = self.rows()
-        inner = _scalar_index(self.dimension)
+        inner = scalar_index(self.dimension)
         index = faiss.IndexIDMap2(inner)
         if len(ids):
             index.add_with_ids(vectors.astype(np.float32), ids)
@@ -196,106 +202,6 @@ class Dense:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False)
-
-
-class _Shard:
-    """Rows of one flat FAISS index, with their passage numbers and whether they still count."""
-
-    def __init__(self, dimension: int) -> None:
-        self.dimension = dimension
-        self._index = _scalar_index(dimension)
-        self.ids = np.zeros(0, dtype=np.int64)
-        self.alive = np.zeros(0, dtype=bool)
-        self.documents = 0
-        self.norm = 0.0
-
-    @property
-    def size(self) -> int:
-        return len(self.ids)
-
-    @property
-    def last_document(self) -> int:
-        return int(self.ids.max(initial=-1)) >> PASSAGE_BITS
-
-    @property
-    def vectors(self) -> NDArray[np.float16]:
-        """The rows' own memory in FAISS, not a copy: [rows, dimension]."""
-        if not self.size:
-            return np.zeros((0, self.dimension), dtype=np.float16)
-        raw = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())
-        return np.asarray(raw).view(np.float16).reshape(-1, self.dimension)
-
-    def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float16]) -> None:
-        if len(ids):
-            self._index.add(vectors.astype(np.float32))
-            self.ids = np.concatenate([self.ids, ids])
-            self.alive = np.concatenate([self.alive, np.ones(len(ids), dtype=bool)])
-            self.documents += len(np.unique(ids >> PASSAGE_BITS))
-            exact = vectors.astype(np.float32)
-            self.norm = max(self.norm, float(np.sqrt(np.einsum("ij,ij->i", exact, exact).max())))
-
-    def keep(self, visible: NDArray[np.int64]) -> int:
-        """Let only rows of these documents count; return for how many that is new."""
-        alive = np.isin(self.ids >> PASSAGE_BITS, visible)
-        changed = int((self.alive != alive).sum())
-        self.alive = alive
-        return changed
-
-    def drop(self, documents: NDArray[np.int64]) -> int:
-        """Let no row of these documents count; return for how many that is new."""
-        changed = 0
-        for document in documents:
-            rows = self.rows_of(int(document))
-            changed += int(self.alive[rows].sum())
-            self.alive[rows] = False
-        return changed
-
-    def rows_of(self, document: int) -> slice:
-        """Return a document's rows; numbers only grow, so rows are in their order."""
-        bounds = [document << PASSAGE_BITS, (document + 1) << PASSAGE_BITS]
-        first, last = np.searchsorted(self.ids, bounds)
-        return slice(int(first), int(last))
-
-    def mask(self, allowed: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-        if allowed is None:
-            return self.alive
-        return self.alive & np.isin(self.ids >> PASSAGE_BITS, allowed)
-
-    def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
-        span = self.rows_of(document)
-        rows = span.start + np.flatnonzero(self.alive[span])
-        return list(zip(self.ids[rows].tolist(), self._score(rows, query).tolist(), strict=True))
-
-    def scan(
-        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-        """Return exact scores and ids of the best rows, and a bound for all rows left out."""
-        count = int(mask.sum())
-        if count <= max(limit, int(self.size * _SURVIVORS)):
-            rows = np.flatnonzero(mask)
-            return self._score(rows, query), self.ids[rows], -np.inf
-        parameters = None
-        if count < self.size:
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # stubs lack it
-        proposed, rows = self._index.search(query[None], limit, params=parameters)
-        return self._score(rows[0], query), self.ids[rows[0]], float(proposed[0, -1])
-
-    def _score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Multiply row by row in float32, summed per row, so that no row feels another."""
-        vectors = self.vectors[rows].astype(np.float32)  # [rows, dimension]
-        scores: NDArray[np.float32] = np.einsum("ij,j->i", vectors, query)
-        return scores.astype(np.float64)
-
-
-def _scalar_index(dimension: int) -> faiss.IndexScalarQuantizer:
-    """Make a flat index whose codes are the stored float16 numbers themselves."""
-    index = faiss.IndexScalarQuantizer(
-        dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
-    index.is_trained = True
-    return index
 
 
 def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64]) -> Nearest:

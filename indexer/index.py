@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from indexer.analysis import Analyzer
 from indexer.batching import batches, refuse_duplicate, unique
-from indexer.changes import Changes
+from indexer.changes import Changes, check_some
 from indexer.creation import Settings, check_settings, create, load_sealed, seal
 from indexer.documents import Document
 from indexer.errors import ClozeError
@@ -204,7 +204,8 @@ class Index:
             with self.store.snapshot():
                 # Else rows of this commit were purged after the postings were read: read again.
                 if self.store.purges == self._purges:
-                    return (yield)
+                    yield
+                    return
 
     def add(
         self,
@@ -236,7 +237,7 @@ class Index:
                     self._commit_lexical(changes, progress)
                     committed = monotonic()
             if sync:
-                self._check_some(changes)
+                check_some(self.folder, changes, self.lexical.count)
                 gone = [id_ for id_ in self.store.live_ids() if id_ not in seen]
                 changes.deleted = self._delete(gone)
         except BaseException:
@@ -246,13 +247,6 @@ class Index:
             raise
         self._finish(changes, progress)
         return changes
-
-    def _check_some(self, changes: Changes) -> None:
-        if not changes.documents and self.lexical.count:
-            raise ClozeError(
-                f"--sync deleted nothing: no document came, {self.folder} holds "
-                f"{self.lexical.count:,}; to empty it, delete the folder"
-            )
 
     def _write(self, documents: list[Document], changes: Changes, progress: Progress) -> None:
         def tell(phase: Phase, finished: int = 0) -> None:

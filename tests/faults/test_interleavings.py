@@ -151,6 +151,7 @@ class Histories(RuleBasedStateMachine):
         for document in documents:
             first.setdefault(document.id, document)
         planned = list(self._added(list(first.values())))
+        sync = sync and bool(documents)  # a sync with nothing is refused
         if sync and (planned or [self.states[-1]])[-1].keys() - first.keys():
             planned.append(dict(first))
         left_out: list[Document] = []
@@ -169,12 +170,15 @@ class Histories(RuleBasedStateMachine):
                 yield after
             state = after
 
-    @rule(ids=st.lists(st.sampled_from("abcdefgh"), max_size=3), crash=_CRASHES, look=_LOOKS)
+    @rule(
+        ids=st.lists(st.sampled_from("abcdefgh"), max_size=3) | st.just([*"abcdefgh"]),
+        crash=_CRASHES,
+        look=_LOOKS,
+    )
     def delete(self, ids: list[str], crash: tuple[str, int] | None, look: str) -> None:
         rest = {id: each for id, each in self.states[-1].items() if id not in ids}
-        self._write(
-            lambda: self.index.delete(ids, progress=_looking), [rest] if ids else [], crash, look
-        )
+        planned = [rest] if rest != self.states[-1] else []
+        self._write(lambda: self.index.delete(ids, progress=_looking), planned, crash, look)
 
     @rule(crash=_CRASHES, look=_LOOKS)
     def compact(self, crash: tuple[str, int] | None, look: str) -> None:

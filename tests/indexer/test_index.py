@@ -125,10 +125,20 @@ def test_sync_deletes_what_did_not_come(lexical_index: Index) -> None:
     assert (changes.added, changes.unchanged, changes.deleted) == (1, 1, 2)
     assert live(lexical_index) == {"b": "the ship", "d": "the ship"}
     assert lexical_index.lexical.count == 2
-    assert lexical_index.add([], sync=True).deleted == 2
-    assert (live(lexical_index), lexical_index.lexical.count) == ({}, 0)
-    lexical_index.add([document("e")])
-    assert searchable(lexical_index) == {6}
+    with pytest.raises(ClozeError, match=r"deleted nothing: no document came, .* holds 2"):
+        lexical_index.add([], sync=True)
+    assert lexical_index.lexical.count == 2
+
+
+def test_everything_deleted_and_begun_again(dense_index: Index) -> None:
+    dense_index.add([document("a"), document("b")])
+    assert dense_index.dense.count == 2
+    assert dense_index.delete(["a", "b"]) == 2
+    assert (live(dense_index), searchable(dense_index), dense_index.dense.count) == ({}, set(), 0)
+    dense_index.add([document("c")])
+    assert searchable(dense_index) == {3}
+    assert dense_index.dense.count == 1
+    assert damage(dense_index) == []
 
 
 def test_an_id_that_comes_twice(lexical_index: Index) -> None:
@@ -168,14 +178,16 @@ def test_delete(lexical_index: Index) -> None:
 
 
 def test_above_a_tenth_dead_compaction_starts_by_itself(dense_index: Index) -> None:
-    dense_index.add([document(f"{n}", f"ship {n}", year=n) for n in range(20)])
-    dense_index.delete(["0", "1"])  # two of twenty are a tenth, not more
-    assert dense_index.store.dead() == 2
-    changes = dense_index.add([document("2", "another")])
-    assert dense_index.store.dead() == 0
-    assert changes.notices == ["compacted by itself: 3 dead documents removed"]
+    dense_index.add([document(f"{n}", f"ship {n}", year=n) for n in range(30)])
+    changes = dense_index.add([document("0", "another"), document("1", "another")])
+    assert (dense_index.store.dead(), changes.notices) == (2, [])
+    changes = dense_index.add([document("2", "another")])  # of 33 a tenth is not quite 3
+    assert (dense_index.store.dead(), dense_index.lexical.dead) == (3, 3)
+    changes = dense_index.add([document("3", "another")])
+    assert (dense_index.store.dead(), dense_index.lexical.dead) == (0, 0)
+    assert changes.notices == ["compacted by itself: 4 dead documents removed"]
     assert damage(dense_index) == []
-    assert dense_index.dense.count == 18
+    assert dense_index.dense.count == 30
 
 
 def test_compaction_gives_what_a_fresh_build_gives(
