@@ -54,7 +54,6 @@ class Dense:
         self.damage: list[str] = []
         # Below every sequence number: what the file holds has not been held against the store.
         self.covered = -1
-        self._highest = 0
         self._purges = 0
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
         self._shards = [Shard(dimension) for _ in range(threads)]
@@ -97,9 +96,8 @@ class Dense:
         """Take in what the store has at a sequence number; return how many rows changed."""
         if self.covered == upto:
             return 0
-        # Postings that another process rebuilds cover less for a while, and `upto` steps back.
-        stepped_back = min(upto, self.covered) < self._highest
-        if stepped_back or self._purges != store.purges:
+        # Postings that another process rebuilds cover less for a while: only then `upto` is lower.
+        if self.covered < 0 or upto < self.covered or self._purges != store.purges:
             new = store.numbers(upto)
             if self.covered < 0:
                 self._drop_newer(store, new)
@@ -117,8 +115,7 @@ class Dense:
             # Rows go to the smallest shard, so that the threads' shares stay even.
             min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
             changed += len(ids)
-        self.covered, self._highest = upto, max(upto, self._highest)
-        self._purges = store.purges
+        self.covered, self._purges = upto, store.purges
         return changed
 
     def _drop_newer(self, store: Store, visible: NDArray[np.int64]) -> None:
