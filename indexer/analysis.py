@@ -68,8 +68,8 @@ class Analyzer:
     overlapping bigrams of characters, a lone character stays as it is, and neither is stemmed.
     Other scripts without spaces (Thai, Khmer, Lao, Burmese) are not segmented.
 
-    `language` is a Snowball language, or "none" for no stemming. Only English has stop words
-    (Lucene's 33); elsewhere BM25's inverse document frequency does their work. A term is never
+    `language` is a Snowball language, or "none" for no stemming. English has Lucene's 33 stop
+    words, other languages those of the package stop-words where it has a list. A term is never
     empty, holds no white space and has at most 255 bytes of UTF-8. Instances may be shared by
     threads. An unknown language is a ClozeError.
     """
@@ -174,8 +174,15 @@ def _bigrams(run: str) -> list[tuple[int, int]]:
     return [(first[0], second[1]) for first, second in pairwise(spans)]
 
 
+@lru_cache
 def _stop_words(language: str) -> frozenset[str]:
-    return ENGLISH_STOP_WORDS if language in _ENGLISH else frozenset()
+    """Return the stop words of a language; one without a list in the package has none."""
+    if language in _ENGLISH:
+        return ENGLISH_STOP_WORDS
+    from stop_words import AVAILABLE_LANGUAGES, get_stop_words
+
+    name = language.partition("_")[0]  # dutch_porter is Dutch
+    return frozenset(get_stop_words(name) if name in AVAILABLE_LANGUAGES else ())
 
 
 def _stem_function(language: str) -> Callable[[str], str]:

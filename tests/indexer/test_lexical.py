@@ -1,5 +1,6 @@
 """BM25 against Lucene's formula in numpy, and postings that catch up with the store."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from indexer import generations
 from indexer.analysis import Analyzer
+from indexer.corpus import Corpus as Reader
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from indexer.lexical import Lexical
@@ -267,6 +269,24 @@ def test_a_rebuild_forgets_the_dead_and_their_statistics(corpus: Corpus, tmp_pat
     assert fresh.found("wing flow") == corpus.found("wing flow")
     assert len(list((tmp_path / "lexical").iterdir())) == 1
     assert corpus.lexical.covered == corpus.store.sequence
+
+
+def test_scores_of_a_real_collection(real_data: Path, tmp_path: Path) -> None:
+    home = real_data / "collections" / "cranfield"
+    documents = list(Reader([str(home)]))
+    queries = [json.loads(line)["text"] for line in (home / "queries.jsonl").open()]
+    corpus = Corpus(tmp_path, Analyzer("english"))
+    corpus.write({d.id: f"{d.title} {d.text}" for d in documents})
+    corpus.catch_up()
+    texts = [" ".join(corpus.analyzer.terms(f"{d.title} {d.text}")) for d in documents]
+    for query in queries[:12]:
+        expected = bm25(" ".join(corpus.analyzer.terms(query)), texts)
+        found = corpus.lexical.search(query, len(documents))
+        assert dict(zip(found.numbers.tolist(), found.scores, strict=True)) == pytest.approx(
+            expected, rel=1e-5
+        )
+        assert len(found.numbers) > 100
+    corpus.store.close()
 
 
 def test_language_is_the_analyzers(tmp_path: Path) -> None:

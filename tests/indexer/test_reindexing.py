@@ -77,8 +77,9 @@ def test_the_old_index_answers_until_the_swap(
 
         work.run(watch)
         assert models == {str(tiny_model)}
-        with reader.reading():  # what it has open stays readable after the swap
+        with reader.reading():
             assert ships(reader) == expected
+            assert reader.manifest == read_manifest(folder)  # between two queries it has moved
 
 
 def ships(index: Index) -> list[str]:
