@@ -132,7 +132,10 @@ def _parse(code: bytes | None) -> ast.Module | None:
 
 
 def _definitions(tree: ast.Module, module: str) -> Iterator[_Docstring]:
-    """Yield the docstrings of a module and of its classes, functions and methods, in order."""
+    """Yield the docstrings of a module and of what is public in it, in order.
+
+    A module is taken whatever its name: much that is public is defined in a private one.
+    """
     pending: list[tuple[_Scope, str, str]] = [(tree, module, "module")]
     while pending:
         scope, name, kind = pending.pop()
@@ -144,7 +147,7 @@ def _definitions(tree: ast.Module, module: str) -> Iterator[_Docstring]:
             below: list[tuple[_Scope, str, str]] = [
                 (node, f"{name}.{node.name}", "class" if isinstance(node, ast.ClassDef) else inner)
                 for node in _statements(scope)
-                if isinstance(node, ast.ClassDef | _Function)
+                if isinstance(node, ast.ClassDef | _Function) and not node.name.startswith("_")
             ]
             pending.extend(reversed(below))
 

@@ -73,13 +73,25 @@ _DOCUMENTS = st.builds(
     title=st.sampled_from(("", "", "moon", "fox house")),
     metadata=st.dictionaries(st.sampled_from("xy"), st.integers(0, 3), max_size=1),
 )
-# Whether a write meets a crash: the point, and how often it is passed before.
-_CRASHES = st.one_of(st.none(), st.tuples(st.sampled_from(_POINTS), st.integers(0, 2)))
-_LOOKS = st.sampled_from(("not", "with the reader", "with a new reader", "all along"))
 
 
 class Crash(BaseException):
     """The end of a process, in so far as no code of the index runs after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """What a write meets: a crash at a point, passed so often before it; and who looks on."""
+
+    crash: tuple[str, int] | None
+    look: str
+
+
+_WEATHERS = st.builds(
+    Weather,
+    crash=st.none() | st.tuples(st.sampled_from(_POINTS), st.integers(0, 1)),
+    look=st.sampled_from(("nobody", "the reader", "a new reader", "the reader all along")),
+)
 
 
 @dataclass(slots=True)
@@ -136,16 +148,15 @@ class Histories(RuleBasedStateMachine):
         self.states: list[State] = [{}]
         self.index = Index.open(self.folder, Settings(model=self.model))
         self.reader: Index | None = None
+        documents = [Document(id=id, text=f"fox {id} river") for id in "abcdefgh"]
+        self.add(documents, False, Weather(crash=None, look="nobody"))
 
     @rule(
         documents=st.lists(_DOCUMENTS, max_size=8),
-        sync=st.booleans(),
-        crash=_CRASHES,
-        look=_LOOKS,
+        sync=st.sampled_from((False, False, True)),
+        weather=_WEATHERS,
     )
-    def add(
-        self, documents: list[Document], sync: bool, crash: tuple[str, int] | None, look: str
-    ) -> None:
+    def add(self, documents: list[Document], sync: bool, weather: Weather) -> None:
         first: State = {}
         for document in documents:
             first.setdefault(document.id, document)
@@ -158,8 +169,9 @@ class Histories(RuleBasedStateMachine):
             lambda: self.index.add(
                 documents, sync=sync, duplicate=left_out.append, progress=_looking
             ),
-            planned, crash, look,
-        )  # fmt: skip
+            planned,
+            weather,
+        )
 
     def _added(self, documents: list[Document]) -> Iterator[State]:
         state = self.states[-1]
@@ -169,35 +181,39 @@ class Histories(RuleBasedStateMachine):
                 yield after
             state = after
 
-    @rule(
-        ids=st.lists(st.sampled_from("abcdefgh"), max_size=3) | st.just([*"abcdefgh"]),
-        crash=_CRASHES,
-        look=_LOOKS,
-    )
-    def delete(self, ids: list[str], crash: tuple[str, int] | None, look: str) -> None:
+    @rule(ids=st.lists(st.sampled_from("abcdefgh"), max_size=3), weather=_WEATHERS)
+    def delete(self, ids: list[str], weather: Weather) -> None:
         rest = {id: each for id, each in self.states[-1].items() if id not in ids}
         planned = [rest] if rest != self.states[-1] else []
-        self._write(lambda: self.index.delete(ids, progress=_looking), planned, crash, look)
+        self._write(lambda: self.index.delete(ids, progress=_looking), planned, weather)
 
-    @rule(crash=_CRASHES, look=_LOOKS)
-    def compact(self, crash: tuple[str, int] | None, look: str) -> None:
-        self._write(lambda: self.index.compact(progress=_looking), [], crash, look)
+    # One rule, or hypothesis would do little else: these have nothing to choose.
+    @rule(
+        what=st.sampled_from(("compact", "empty", "close", "new reader", "look")),
+        weather=_WEATHERS,
+    )
+    def rest(self, what: str, weather: Weather) -> None:
+        if what == "compact":
+            self._write(lambda: self.index.compact(progress=_looking), [], weather)
+        elif what == "empty":
+            self.delete([*"abcdefgh"], weather)
+        elif what == "close":
+            self.index.close()
+            self._reopen()
+        elif what == "new reader":
+            self._open_reader()
+        else:
+            self._look("the reader")
 
-    def _write(
-        self,
-        write: Callable[[], object],
-        planned: list[State],
-        crash: tuple[str, int] | None,
-        look: str,
-    ) -> None:
+    def _write(self, write: Callable[[], object], planned: list[State], weather: Weather) -> None:
         """Do it, and then know what is stored: all of it, or what was committed at the crash."""
         before = len(self.states)
         self.states += planned
-        POINTS.crash = crash
-        POINTS.look = functools.partial(self._look, look)
+        POINTS.crash = weather.crash
+        POINTS.look = functools.partial(self._look, weather.look)
         crashed = False
         try:
-            with self._looking_on(look):
+            with self._looking_on(weather.look):
                 write()
         except Crash:
             crashed = True
@@ -212,7 +228,7 @@ class Histories(RuleBasedStateMachine):
     @contextmanager
     def _looking_on(self, look: str) -> Iterator[None]:
         """Let the reader keep one commit while all this happens."""
-        if look != "all along" or not self.reader:
+        if look != "the reader all along" or not self.reader:
             yield
             return
         with self.reader.reading():
@@ -226,27 +242,17 @@ class Histories(RuleBasedStateMachine):
         gc.collect()  # what a dead process would have let go
         self.index = Index.open(self.folder)
 
-    @rule()
-    def close_and_open(self) -> None:
-        self.index.close()
-        self._reopen()
-
-    @rule()
-    def open_reader(self) -> None:
+    def _open_reader(self) -> None:
         """Its vectors are read when they are first looked at, maybe after a later write."""
         if self.reader:
             self.reader.close()
         self.reader = Index.open(self.folder)
 
-    @rule()
-    def look_again(self) -> None:
-        self._look("with the reader")
-
     def _look(self, how: str) -> None:
-        if how == "with a new reader":
+        if how == "a new reader":
             with Index.open(self.folder) as reader:
                 self._assert_one_commit(reader)
-        elif how == "with the reader" and self.reader:
+        elif how == "the reader" and self.reader:
             self._assert_one_commit(self.reader)
 
     def _assert_one_commit(self, reader: Index) -> None:
@@ -324,4 +330,4 @@ def test_any_history_is_the_fresh_build_of_its_last_state(
     monkeypatch.setattr(indexer.index, "_REWRITE_SHARE", 0.5)
     monkeypatch.setattr(Histories, "model", str(tiny_model), raising=False)
     monkeypatch.setattr(Histories, "vectors", {}, raising=False)
-    run_state_machine_as_test(Histories, settings=settings(max_examples=30, stateful_step_count=12))
+    run_state_machine_as_test(Histories, settings=settings(max_examples=60, stateful_step_count=12))

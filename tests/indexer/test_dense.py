@@ -174,6 +174,25 @@ def test_ties_are_complete(
     store.close()
 
 
+@pytest.mark.parametrize("depth", [1, 4, 90])
+def test_a_document_of_many_passages_does_not_crowd_out_the_others(
+    store: Store, depth: int
+) -> None:
+    query = unit_rows(1, 8)[0].astype(np.float32)
+    rows = unit_rows(2000, 9)
+    order = np.argsort(rows.astype(np.float32) @ query)
+    add(store, {"long": rows[order[1000:]]})  # all its passages are nearer than any other
+    add(store, {f"{n}": rows[place : place + 1] for n, place in enumerate(order[:1000])})
+    found = opened(store, 2).search(query, depth)
+    assert_nearest(found, brute_force(store, query), depth, 1e-6)
+
+
+def test_more_equal_documents_than_a_first_look_takes(store: Store) -> None:
+    add(store, {f"{n}": unit_rows(1, 1) for n in range(900)})
+    query = unit_rows(1, 2)[0].astype(np.float32)
+    assert len(opened(store, 2).search(query, 3).numbers) == 900
+
+
 def test_passages_of_a_document(store: Store) -> None:
     rows = unit_rows(4, 5)
     rows[3] = rows[1]
