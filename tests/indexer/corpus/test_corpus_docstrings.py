@@ -186,3 +186,9 @@ def test_standard_library_streams_file_by_file() -> None:
     assert first.metadata["package"] == "stdlib"
     assert position is not None
     assert position < 0.05
+
+
+def test_private_names_are_left_out() -> None:
+    found = [document.id for document in Corpus(["docstrings:json"])]
+    assert "json.dumps" in found
+    assert not [name for name in found if name.rpartition(".")[2].startswith("_")]
