@@ -170,24 +170,36 @@ class Dense:
         limit = int((depth + 32) * max(1.0, size / documents) * 1.1)
         margin = _ROUNDING * float(np.linalg.norm(query)) * max(s.norm for s in self._shards)
         while True:
-            tasks = [
-                self._pool.submit(shard.scan, query, limit, mask)
-                for shard, mask in zip(self._shards, masks, strict=True)
-            ]
-            parts = [task.result() for task in tasks]
-            scores = np.concatenate([part[0] for part in parts])
-            passages = np.concatenate([part[1] for part in parts])
-            complete = len(scores) >= reachable
-            floor = -np.inf if complete else max(part[2] for part in parts)
+            scores, passages, floor = self._best_rows(query, limit, masks)
             nearest = _best_passages(scores, passages)
             settled = nearest.scores[depth - 1 : depth] > floor + margin
-            if complete or settled.any():
+            if len(scores) >= reachable or settled.any():
                 break
             limit *= 2
         if len(nearest.scores) > depth:
             kept = nearest.scores >= nearest.scores[depth - 1]
             return Nearest(nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept])
         return nearest
+
+    def _best_rows(
+        self, query: NDArray[np.float32], limit: int, masks: list[NDArray[np.bool_]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+        """Return exact scores and passages of about `limit` rows, and a bound for all others."""
+        tasks = [
+            self._pool.submit(shard.propose, query, limit, mask)
+            for shard, mask in zip(self._shards, masks, strict=True)
+        ]
+        proposals = [task.result() for task in tasks]
+        floor = max(bound for _, _, bound in proposals)
+        together = np.concatenate([proposed for proposed, _, _ in proposals])
+        if len(together) > limit:
+            # Each shard may hold all of the best; of their union only these need exact scores.
+            cut = float(-np.partition(-together, limit - 1)[limit - 1])
+            floor = max(floor, cut)
+            proposals = [(p[p >= cut], rows[p >= cut], bound) for p, rows, bound in proposals]
+        pairs = list(zip(self._shards, proposals, strict=True))
+        scores = np.concatenate([shard.score(rows, query) for shard, (_, rows, _) in pairs])
+        return scores, np.concatenate([s.ids[rows] for s, (_, rows, _) in pairs]), floor
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
         """Return a document's passages with their scores, best first."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from indexer.runtime.checkpoint import Checkpoint
 
 PAD_MULTIPLE = 16
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
 
 
 class Encoder:

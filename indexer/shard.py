@@ -84,25 +84,25 @@ class Shard:
         """Return a document's passages with their scores."""
         span = self.rows_of(document)
         rows = span.start + np.flatnonzero(self.alive[span])
-        return list(zip(self.ids[rows].tolist(), self._score(rows, query).tolist(), strict=True))
+        return list(zip(self.ids[rows].tolist(), self.score(rows, query).tolist(), strict=True))
 
-    def scan(
+    def propose(
         self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-        """Return exact scores and ids of the best rows, and a bound for all rows left out."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], float]:
+        """Return FAISS's scores and rows of the best, and a bound for all rows left out."""
         count = int(mask.sum())
         if count <= max(limit, int(self.size * _SURVIVORS)):
-            rows = np.flatnonzero(mask)
-            return self._score(rows, query), self.ids[rows], -np.inf
+            survivors = np.flatnonzero(mask)
+            return self.score(survivors, query).astype(np.float32), survivors, -np.inf
         parameters = None
         if count < self.size:
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # stubs lack it
         proposed, rows = self._index.search(query[None], limit, params=parameters)
-        return self._score(rows[0], query), self.ids[rows[0]], float(proposed[0, -1])
+        return proposed[0], rows[0], float(proposed[0, -1])
 
-    def _score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
+    def score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
         """Multiply row by row in float32, summed per row, so that no row feels another."""
         vectors = self.vectors[rows].astype(np.float32)  # [rows, dimension]
         scores: NDArray[np.float32] = np.einsum("ij,j->i", vectors, query)

@@ -138,6 +138,7 @@ def test_a_writer_with_the_old_data_open_is_told(folder: Path, work: Reindexing)
         work.run()
         with pytest.raises(ClozeError, match="was reindexed by another process"):
             writer.add([Document(id="late", text="a ship")])
+        assert writer.store.live(["late"]) == {}  # nor is it in data that are gone
 
 
 def test_a_lexical_index_gets_vectors(tmp_path: Path, other_model: Path) -> None:
