@@ -227,9 +227,9 @@ def test_a_batch_holds_one_padded_length(lengths: list[int]) -> None:
 
 
 def test_a_batch_is_bounded_in_tokens() -> None:
-    assert [(padded, len(rows)) for padded, rows in batches([512] * 9 + [10_000], 10_000)] == [
-        (10_000, 1), (512, 8), (512, 1),
-    ]  # fmt: skip
+    most = BATCH_TOKENS // 512
+    found = list(batches([512] * (most + 1) + [10_000], 10_000))
+    assert [(padded, len(rows)) for padded, rows in found] == [(10_000, 1), (512, most), (512, 1)]
 
 
 def test_progress_hears_every_text_once(encoder: Encoder) -> None:
