@@ -334,7 +334,7 @@ def test_any_history_is_the_fresh_build_of_its_last_state(
     monkeypatch.setattr(indexer.index, "_REWRITE_SHARE", 0.2)
     monkeypatch.setattr(Histories, "model", str(tiny_model), raising=False)
     monkeypatch.setattr(Histories, "vectors", {}, raising=False)
-    run_state_machine_as_test(Histories, settings=settings(max_examples=40, stateful_step_count=10))
+    run_state_machine_as_test(Histories, settings=settings(max_examples=25, stateful_step_count=10))
 
 
 def test_a_reader_whose_vectors_are_from_a_later_commit_moves_on(
