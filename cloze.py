@@ -1,6 +1,7 @@
 """The command line: one Typer app that mounts each floor's commands."""
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +14,11 @@ from indexer.commands.look import doctor, export, info, show, verify
 from search.commands import demo, search
 
 if TYPE_CHECKING:
+    from indexer.creation import Settings
     from indexer.documents import Document
     from search.index import Index
 
-__all__ = ["Document", "Index", "app", "main"]
+__all__ = ["Document", "Index", "Settings", "app", "main"]
 
 app = typer.Typer(
     name="cloze",
@@ -51,20 +53,24 @@ def _global(
         os.environ["CLOZE_DEBUG"] = "1"
 
 
+class _StoppedError(BaseException):
+    """Ctrl-C, as an exception that no library turns into something else."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _StoppedError
+
+
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit 2, one of ours exit 1."""
-    from click.exceptions import Abort, ClickException
-
     from indexer.errors import ClozeError
 
+    signal.signal(signal.SIGINT, _stop)
     try:
-        sys.exit(app(standalone_mode=False))
-    except ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        app()
     except ClozeError as error:
         _fail(error, str(error), error.exit_code)
-    except (Abort, KeyboardInterrupt) as error:
+    except _StoppedError as error:
         _fail(error, "stopped; what was acknowledged is kept, the same command continues", 130)
     except BrokenPipeError:
         # The reader of our output has left; nothing more may be written, by Python's exit either.
@@ -101,6 +107,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes have 
         from search.index import Index
 
         return Index
+    if name == "Settings":
+        from indexer.creation import Settings
+
+        return Settings
     if name == "Document":
         from indexer.documents import Document
 

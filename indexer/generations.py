@@ -14,6 +14,7 @@ def publish(scratch: Path, home: Path) -> Path:
     """Move a finished folder or file in as the next generation, and return its place."""
     latest = max(_numbered(home), default=(0, None))[0]
     place = home / f"{latest + 1:06d}"
+    scratch.chmod(0o755)  # a temporary folder is its maker's alone
     _sync_tree(scratch)
     os.rename(scratch, place)
     sync(home)

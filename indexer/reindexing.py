@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.creation import Settings
+from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.documents import Document
 from indexer.index import Index
 from indexer.lock import writer_lock
@@ -71,9 +71,12 @@ class Reindexing:
         """Fill in what was not asked for from the old index; a new model may read less."""
         limit = find_model(self.settings.model or "").max_tokens
         tokens, overlap = self.settings.passage_tokens, self.settings.passage_overlap
-        if old.manifest.encoder is not None:
-            tokens = tokens or min(old.manifest.passage_tokens, limit)
-            overlap = min(old.manifest.passage_overlap, tokens // 2) if overlap is None else overlap
+        if tokens is None:
+            tokens = min(old.manifest.passage_tokens or DEFAULT_TOKENS, limit)
+        if overlap is None:
+            has_rule = old.manifest.encoder is not None
+            overlap = old.manifest.passage_overlap if has_rule else DEFAULT_OVERLAP
+            overlap = min(overlap, tokens // 2)
         return replace(
             self.settings,
             passage_tokens=tokens,

@@ -59,12 +59,6 @@ def search(
     from indexer.threads import budget
 
     budget(threads)
-    for name, value, known in (
-        ("--mode", mode, ("hybrid", "dense", "lexical")),
-        ("--fusion", fusion, ("minmax", "rrf")),
-    ):
-        if value is not None and value not in known:
-            raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
     if (query is None) == (queries is None) or (queries is None) != (run is None):
         raise ClozeError(
             "search takes a QUERY, or --queries FILE with --run FILE; see cloze search --help"
@@ -195,7 +189,7 @@ def demo(
 
     corpus = Corpus([f"docstrings:{packages}" if packages else "docstrings"])
     folder = cache_home() / "demo"
-    notice(f"Indexing the docstrings of installed packages into {folder} …")
+    notice(f"Indexing the docstrings of installed packages into {folder}: minutes, the first time")
     with (
         progress_bar(corpus.position, quiet=False) as progress,
         Index.open(

@@ -64,13 +64,19 @@ class SearchEngine:
             return _Search(self.index, self._side, request, mode).pairs()
 
     def _mode(self, request: Request) -> Mode:
-        for name, value, least in (
+        for name, number, least in (
             ("top", request.top, 0),
             ("offset", request.offset, 0),
             ("passages", request.passages, 1),
         ):
-            if value < least:
-                raise ClozeError(f"{name} is {value}; it must be {least} or more")
+            if number < least:
+                raise ClozeError(f"{name} is {number}; it must be {least} or more")
+        for name, value, known in (
+            ("mode", request.mode or "hybrid", ("hybrid", "dense", "lexical")),
+            ("fusion", request.fusion, ("minmax", "rrf")),
+        ):
+            if value not in known:
+                raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
         if not 0 <= request.weight <= 1:
             raise ClozeError(f"weight is {request.weight:g}; it must lie between 0 and 1")
         has_vectors = self.index.manifest.encoder is not None

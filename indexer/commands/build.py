@@ -1,5 +1,6 @@
 """`cloze index`: documents in, an index out."""
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +18,7 @@ from indexer.commands.console import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from indexer.changes import Changes
     from indexer.corpus import Corpus
@@ -97,6 +98,9 @@ def index(
         title_weight=title_weight,
     )
     duplicates = _Duplicates(documents, skip=skip_bad)
+    # Read before the index is made, so that an input that can't be read leaves no empty index.
+    first = list(islice(documents, 1))
+    stream = chain(first, documents)
     with (
         progress_bar(documents.position, quiet=json) as progress,
         Index.open(
@@ -104,7 +108,7 @@ def index(
         ) as opened,
     ):
         changes = opened.add(
-            _whole(documents) if sync else documents,
+            _whole(stream, documents) if sync else stream,
             sync=sync,
             duplicate=duplicates,
             progress=progress,
@@ -117,11 +121,11 @@ def index(
         _tell(index, report)
 
 
-def _whole(corpus: "Corpus") -> "Iterator[Document]":
+def _whole(documents: "Iterable[Document]", corpus: "Corpus") -> "Iterator[Document]":
     """Yield the documents, and fail at the end where some were skipped: sync deletes none then."""
     from indexer.errors import ClozeError
 
-    yield from corpus
+    yield from documents
     if corpus.counts.skipped:
         raise ClozeError(
             f"--sync deleted nothing: {corpus.counts.skipped} bad lines were skipped, and what "
@@ -197,7 +201,8 @@ def _tell(folder: str, report: dict[str, float]) -> None:
         f"{report['deleted']:,} deleted, in {report['seconds']:.1f} s "
         f"({report['documents_per_second']:,.0f}/s, peak {report['peak_rss_mib']:,.0f} MiB)"
     )
-    tell(f"It holds {report['passages']:,} passages and {report['tokens']:,} tokens.")
+    if report["passages"]:
+        tell(f"It holds {report['passages']:,} passages and {report['tokens']:,} tokens.")
     remarks = {
         "skipped": "bad lines skipped",
         "control_characters": "documents had control characters replaced",

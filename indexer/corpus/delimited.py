@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -23,6 +24,9 @@ from indexer.errors import ClozeError
 _CHUNK = 1 << 16
 _QUOTE = b'"'
 _UNQUOTED, _FIELD_START, _QUOTED, _AFTER_QUOTE = range(4)
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LONGEST_INTEGER = 4_000  # beyond it Python refuses to read one
 
 
 def read_csv(source: Source, fields: Fields) -> Iterator[Row]:
@@ -75,17 +79,13 @@ def _typed(metadata: Mapping[str, str]) -> dict[str, str | int | float]:
 
 
 def _number(value: str) -> str | int | float:
-    """Return the number that is written exactly so, else the string: "7" is 7, "07" stays."""
-    try:
-        if str(int(value)) == value:
-            return int(value)
-    except ValueError:
-        pass
-    try:
-        number = float(value)
-    except ValueError:
+    """Return the number that a cell plainly is: 7, -3, 12.50, 1e3; "07" and "+7" stay strings."""
+    if not _NUMBER.fullmatch(value):
         return value
-    return number if math.isfinite(number) and repr(number) == value else value
+    if value.lstrip("-").isdecimal() and len(value) <= _LONGEST_INTEGER:
+        return int(value)
+    number = float(value)
+    return number if math.isfinite(number) else value
 
 
 def _rows(source: Source, delimiter: str) -> Iterator[tuple[int, list[str] | BadRecord]]:
