@@ -1,6 +1,8 @@
 """Texts to vectors: tokenise, sort by length, batch by tokens, run, and put back in order."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from indexer.errors import ClozeError
-from indexer.runtime.forward import load_forward
+from indexer.runtime.forward import Forward, load_forward
 
 if TYPE_CHECKING:
     from indexer.runtime.checkpoint import Checkpoint
@@ -41,6 +43,8 @@ class Encoder:
         prompt = self.tokenizer.encode(checkpoint.document_prompt, add_special_tokens=True)
         # Tokens of every passage that are not its text: special ones, and the document prompt.
         self.added_tokens = len(prompt.ids)
+        self.device = device
+        self.threads = threads if device == "cpu" else 1
         self._forward = load_forward(checkpoint, device, threads)
 
     @property
@@ -75,22 +79,41 @@ class Encoder:
         limit = self.checkpoint.max_tokens
         # A cut keeps the last special token, as a tokenizer that truncates does.
         ids = [row if len(row) <= limit else row[: limit - 1] + row[-1:] for row in ids]
-        for length, rows in batches([len(row) for row in ids], limit):
-            vectors[rows] = self._run([ids[row] for row in rows], length)
+        work = list(batches([len(row) for row in ids], limit))
+        for (_, rows), found in zip(work, self._run_all(ids, work), strict=True):
+            vectors[rows] = found
             encoded(len(rows))
         return vectors
+
+    def _run_all(
+        self, ids: list[list[int]], work: list[tuple[int, list[int]]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Run batches in order: a few with all threads each, many with a thread each."""
+        tasks = [([ids[row] for row in rows], length) for length, rows in work]
+        if len(tasks) <= self.threads or self.threads == 1:
+            yield from (_run(self._forward, *task) for task in tasks)
+            return
+        streams = self._streams
+        with ThreadPoolExecutor(max_workers=self.threads) as pool:
+            yield from pool.map(lambda task: _run(streams, *task), tasks)
+
+    @cached_property
+    def _streams(self) -> Forward:
+        """The same model for as many batches at once as there are threads; indexing needs it."""
+        return load_forward(self.checkpoint, self.device, self.threads, self.threads)
 
     def _tokenize(self, texts: Sequence[str], *, specials: bool) -> list[Any]:
         encodings: list[Any] = self.tokenizer.encode_batch(list(texts), add_special_tokens=specials)
         return encodings
 
-    def _run(self, ids: list[list[int]], length: int) -> NDArray[np.float32]:
-        padded = np.zeros((len(ids), length), dtype=np.int64)
-        mask = np.zeros_like(padded)  # [batch, length]
-        for row, tokens in enumerate(ids):
-            padded[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        return self._forward(padded, mask)
+
+def _run(forward: Forward, ids: list[list[int]], length: int) -> NDArray[np.float32]:
+    padded = np.zeros((len(ids), length), dtype=np.int64)
+    mask = np.zeros_like(padded)  # [batch, length]
+    for row, tokens in enumerate(ids):
+        padded[row, : len(tokens)] = tokens
+        mask[row, : len(tokens)] = 1
+    return forward(padded, mask)
 
 
 def batches(lengths: Sequence[int], limit: int) -> Iterator[tuple[int, list[int]]]:

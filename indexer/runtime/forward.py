@@ -21,8 +21,10 @@ class Forward(Protocol):
         ...
 
 
-def load_forward(checkpoint: "Checkpoint", device: str, threads: int) -> Forward:
+def load_forward(checkpoint: "Checkpoint", device: str, threads: int, streams: int = 1) -> Forward:
     """Load a checkpoint for a device: OpenVINO on the CPU, torch on CUDA.
+
+    On the CPU `streams` threads may call it at once.
 
     Raises:
         ClozeError: CUDA is asked for and there is none, or the checkpoint does not load.
@@ -30,7 +32,7 @@ def load_forward(checkpoint: "Checkpoint", device: str, threads: int) -> Forward
     if device == "cpu":
         from indexer.runtime.compiled import CompiledForward
 
-        return CompiledForward(checkpoint, threads)
+        return CompiledForward(checkpoint, threads, streams)
     from indexer.runtime.eager import EagerForward
 
     return EagerForward(checkpoint, device, threads)

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+import indexer.encoder
 from indexer.encoder import BATCH_TOKENS, PAD_MULTIPLE, Encoder, batches
 from indexer.errors import ClozeError
 from indexer.models import DEFAULT_MODEL, cache_home, find_model
 from indexer.runtime import compiled
 from indexer.runtime.checkpoint import read_checkpoint
+from indexer.runtime.forward import Forward
 
 # What the forward pass may lose against float32: cosine of the two vectors.
 LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999}
@@ -139,13 +141,13 @@ def test_a_long_text_is_cut_before_its_last_special_token(
 ) -> None:
     seen: list[list[int]] = []
     words = ["sea " * 61 + "ship", "sea " * 61 + "moon", "sea " * 62, "sea " * 500]
-    run = encoder._run
+    run = indexer.encoder._run
 
-    def watch(ids: list[list[int]], length: int) -> NDArray[np.float32]:
+    def watch(forward: Forward, ids: list[list[int]], length: int) -> NDArray[np.float32]:
         seen.extend(ids)
-        return run(ids, length)
+        return run(forward, ids, length)
 
-    monkeypatch.setattr(encoder, "_run", watch)
+    monkeypatch.setattr(indexer.encoder, "_run", watch)
     vectors = encoder.encode_documents(words)
     separator = encoder.tokenizer.token_to_id("[SEP]")
     assert [len(row) for row in seen] == [64] * 4
