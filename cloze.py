@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eval.commands import bench, collection
+from eval.commands.bench import bench
+from eval.commands.collection import collection
 from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
 from indexer.commands.look import doctor, export, info, show, verify

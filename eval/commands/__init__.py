@@ -1,0 +1,1 @@
+"""The commands that evaluate: `cloze eval`, `compare`, `collection`, `tune`, `judge`, `bench`."""
