@@ -1,5 +1,6 @@
 """What a store holds in numbers, and what of it the encoder could not read."""
 
+import hashlib
 import sqlite3
 
 from indexer.records import PASSAGE_BITS
@@ -28,3 +29,13 @@ def coverage(db: sqlite3.Connection) -> dict[str, int]:
         "duplicate_texts",
     )  # fmt: skip
     return dict(zip(names, row, strict=True)) | {"passages": passages}
+
+
+def digest(db: sqlite3.Connection) -> str:
+    """Return a sha256 over the ids and texts of all live documents: what a ranking depends on."""
+    whole = hashlib.sha256()
+    for document, text_hash in db.execute(
+        "SELECT id, text_hash FROM documents WHERE deleted IS NULL ORDER BY id"
+    ):
+        whole.update(f"{len(document)} {document}".encode() + text_hash)
+    return whole.hexdigest()

@@ -150,7 +150,7 @@ class Index:
         """Note the new place of the same checkpoint."""
         with writer_lock(self.folder):
             self._check_current()
-            self.manifest = replace(self.manifest, encoder=seal)
+            self.manifest = replace(read_manifest(self.folder), encoder=seal)
             write_manifest(self.folder, self.manifest)
         self._seen = stamp(self.folder)
 
@@ -190,8 +190,9 @@ class Index:
         """Take up the manifest that another process has put in place."""
         manifest = read_manifest(self.folder)
         self._seen = stamp(self.folder)
+        self.manifest = replace(self.manifest, defaults=manifest.defaults)
         if manifest != self.manifest:
-            self.close()
+            Index.close(self)
             for loaded in ("dense", "encoder"):
                 self.__dict__.pop(loaded, None)
             self._attach(manifest)
@@ -273,7 +274,8 @@ class Index:
                 yield
 
     def _check_current(self) -> None:
-        if read_manifest(self.folder) != self.manifest:
+        found = read_manifest(self.folder)
+        if replace(found, defaults=self.manifest.defaults) != self.manifest:
             raise ClozeError(
                 f"{self.folder} was reindexed by another process while this one had it open; "
                 "run this again"

@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.generations import sync
@@ -33,11 +33,25 @@ class EncoderSeal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """How an index is searched where a query does not say; None leaves it to the built-in ones.
+
+    `fusion` is minmax or rrf, `weight` the dense list's share in minmax, `depth` the candidates
+    that each retrieval fetches.
+    """
+
+    fusion: Literal["minmax", "rrf"] | None = None
+    weight: float | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """The sealed settings of an index; a lexical-only one has neither encoder nor passages.
 
     `data` is the folder of store and derived structures, inside the index's: reindexing builds a
-    new one and changes this name, which makes the swap one step.
+    new one and changes this name, which makes the swap one step. `defaults` is not sealed: it
+    changes no vector and no posting.
     """
 
     encoder: EncoderSeal | None
@@ -47,6 +61,7 @@ class Manifest:
     analyzer: dict[str, Any]
     title_weight: int
     metric: str = "inner product"
+    defaults: Defaults = Defaults()
     data: str = "."
     format: int = FORMAT
 
@@ -96,7 +111,10 @@ def read_manifest(folder: Path) -> Manifest:
     if found != (expected := _checksum(content)):
         raise _damaged(path, f"its checksum is {str(found)[:12]}…, its content's {expected[:12]}…")
     encoder = content.pop("encoder")
-    return Manifest(encoder=EncoderSeal(**encoder) if encoder else None, **content)
+    defaults = Defaults(**content.pop("defaults", {}))
+    return Manifest(
+        encoder=EncoderSeal(**encoder) if encoder else None, defaults=defaults, **content
+    )
 
 
 def _damaged(path: Path, what: str) -> DamagedIndexError:

@@ -64,7 +64,7 @@ class Reindexing:
                         break
             count = new.lexical.count
         old.close()
-        _remove_data(self.folder, keep=name)
+        remove_data(self.folder, keep=name)
         return count
 
     def _settings(self, old: Index) -> Settings:
@@ -91,7 +91,7 @@ class Reindexing:
             yield document
 
 
-def _remove_data(folder: Path, keep: str) -> None:
+def remove_data(folder: Path, keep: str) -> None:
     """Remove our data but those in use; readers keep what they have open."""
     for entry in folder.iterdir():
         if entry.name == keep or not _is_ours(entry.name):

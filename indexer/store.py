@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.coverage import coverage
+from indexer.coverage import coverage, digest
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from indexer.filters import Filter, compile, facets
@@ -295,6 +295,10 @@ class Store:
     def counts(self) -> dict[str, int]:
         """Count what `coverage` counts."""
         return coverage(self._db)
+
+    def digest(self) -> str:
+        """Return a sha256 over the ids and texts of all live documents."""
+        return digest(self._db)
 
     def dead(self) -> int:
         """Count the documents that are deleted or replaced but not purged."""

@@ -43,8 +43,13 @@ def search(
         str | None,
         typer.Option(help="hybrid, dense or lexical [default: hybrid where there are vectors]"),
     ] = None,
-    fusion: Annotated[str, typer.Option(help="minmax or rrf")] = "minmax",
-    weight: Annotated[float, typer.Option(help="Share of the dense score in minmax")] = 0.5,
+    fusion: Annotated[
+        str | None, typer.Option(help="minmax or rrf [default: the index's, else minmax]")
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(help="Share of the dense score in minmax [default: the index's, else 0.5]"),
+    ] = None,
     filter: Annotated[
         str | None, typer.Option(help="Metadata, e.g. 'year >= 2000 and lang in (en, de)'")
     ] = None,
@@ -63,12 +68,8 @@ def search(
         raise ClozeError(
             "search takes a QUERY, or --queries FILE with --run FILE; see cloze search --help"
         )
-    from search.engine import DEPTH
-
     if run is not None:
         _check_writable(run)
-    if offset + top > DEPTH:
-        notice(f"candidates end at {DEPTH:,} of each retrieval; --top and --offset reach further")
     from search.index import Index
 
     options: dict[str, Any] = {
@@ -76,6 +77,8 @@ def search(
         "filter": filter, "passages": passages, "count": count,
     }  # fmt: skip
     with Index.open(index, device=resolve_device(device), threads=threads) as opened:
+        if offset + top > (depth := opened.depth):
+            notice(f"candidates end at {depth:,} of each retrieval; top and offset reach further")
         if queries is not None and run is not None:
             _write_run(opened, queries, run, options, quiet=json)
         else:

@@ -1,24 +1,23 @@
 """A query through its stages: lexical and dense side by side, fusion, documents, highlights."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import Any
 
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.index import Index
+from indexer.manifest import Defaults
 from search.fusion import Ranking, min_max, rank, reciprocal_rank
 from search.highlight import highlight
 from search.hits import Hit, Mode, Place, Request, Results, ScoredPassage, Span
+from search.retrieval import Retrieved, retrieve
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-# Candidates of each retrieval, whatever `top` is, so that a longer list only adds to a shorter.
-DEPTH = 1000
+# What holds where neither the request nor the index says otherwise. The depth, candidates of each
+# retrieval, does not follow `top`, so that a longer list only adds to a shorter.
+BUILT_IN = Defaults(fusion="minmax", weight=0.5, depth=1000)
 _STAGES = ("lexical", "dense", "fused")
 
 
@@ -34,6 +33,11 @@ class SearchEngine:
         """End the thread of the lexical stage."""
         self._side.shutdown(wait=False)
 
+    @property
+    def depth(self) -> int:
+        """How many candidates each retrieval fetches where a request does not say."""
+        return self.index.manifest.defaults.depth or BUILT_IN.depth or 0
+
     def search(self, request: Request) -> Results:
         """Answer a query.
 
@@ -44,149 +48,152 @@ class SearchEngine:
             ClozeError: the index has no vectors for the mode asked for, a number is out of its
                 range, or the filter names a field that no document has.
         """
-        mode = self._mode(request)
-        if not request.query.strip():
-            counted = request.filter is not None or request.count
-            return Results(query=request.query, mode=mode, total_matches=0 if counted else None)
         with self.index.reading():
-            return _Search(self.index, self._side, request, mode).run()
+            request = self._resolve(request)
+            if not request.query.strip():
+                counted = request.filter is not None or request.count
+                total = 0 if counted else None
+                return Results(query=request.query, mode=_mode(request), total_matches=total)
+            return _Search(self.index, self._retrieve([request]), request).run()
 
-    def rank(self, request: Request) -> list[tuple[str, float]]:
-        """Answer a query by (id, score) alone, without reading the documents: for run files.
+    def rank(self, requests: Sequence[Request]) -> list[list[tuple[str, float]]]:
+        """Answer one query in several ways, retrieving once, each by (id, score) alone.
+
+        All requests have the query and the filter of the first one; documents are not read.
 
         Raises:
             ClozeError: as `search`.
         """
-        mode = self._mode(request)
-        if not request.query.strip():
-            return []
         with self.index.reading():
-            return _Search(self.index, self._side, request, mode).pairs()
+            requests = [self._resolve(request) for request in requests]
+            if not requests or not requests[0].query.strip():
+                return [[] for _ in requests]
+            found = self._retrieve(requests)
+            return [_Search(self.index, found, request).pairs() for request in requests]
 
-    def _mode(self, request: Request) -> Mode:
-        for name, number, least in (
-            ("top", request.top, 0),
-            ("offset", request.offset, 0),
-            ("passages", request.passages, 1),
-        ):
-            if number < least:
-                raise ClozeError(f"{name} is {number}; it must be {least} or more")
-        for name, value, known in (
-            ("mode", request.mode or "hybrid", ("hybrid", "dense", "lexical")),
-            ("fusion", request.fusion, ("minmax", "rrf")),
-        ):
-            if value not in known:
-                raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
-        if not 0 <= request.weight <= 1:
-            raise ClozeError(f"weight is {request.weight:g}; it must lie between 0 and 1")
-        has_vectors = self.index.manifest.encoder is not None
-        mode: Mode = request.mode or ("hybrid" if has_vectors else "lexical")
-        if mode != "lexical" and not has_vectors:
+    def _retrieve(self, requests: Sequence[Request]) -> Retrieved:
+        modes = {request.mode for request in requests}
+        stages = {"lexical", "dense"} if "hybrid" in modes else {mode or "" for mode in modes}
+        return retrieve(
+            self.index, self._side, requests[0].query, stages=frozenset(stages),
+            depth=max(request.depth or 0 for request in requests), condition=requests[0].filter,
+        )  # fmt: skip
+
+    def _resolve(self, request: Request) -> Request:
+        """Fill in what the request leaves open: from the index's defaults, then the built-in."""
+        sealed = self.index.manifest
+        has_vectors = sealed.encoder is not None
+        stored = sealed.defaults
+        request = replace(
+            request,
+            mode=request.mode or ("hybrid" if has_vectors else "lexical"),
+            fusion=_first(request.fusion, stored.fusion, BUILT_IN.fusion),
+            weight=_first(request.weight, stored.weight, BUILT_IN.weight),
+            depth=_first(request.depth, stored.depth, BUILT_IN.depth),
+        )
+        _check(request)
+        if request.mode != "lexical" and not has_vectors:
             raise ClozeError(
-                f"{self.index.folder} was built with --lexical-only, asked for --mode {mode}; use "
-                f"--mode lexical, or: cloze reindex {self.index.folder} --model MODEL"
+                f"{self.index.folder} was built with --lexical-only, asked for --mode "
+                f"{request.mode}; use --mode lexical, or: cloze reindex {self.index.folder} "
+                "--model MODEL"
             )
-        return mode
+        return request
+
+
+def _first(*values: Any) -> Any:  # noqa: ANN401 - of whatever type they are
+    return next(value for value in values if value is not None)
+
+
+def _mode(request: Request) -> Mode:
+    """Return the mode of a request that has been resolved."""
+    if request.mode is None:
+        raise AssertionError("the request was not resolved")
+    return request.mode
+
+
+def _check(request: Request) -> None:
+    for name, number, least in (
+        ("top", request.top, 0),
+        ("offset", request.offset, 0),
+        ("passages", request.passages, 1),
+        ("depth", request.depth or 0, 1),
+    ):
+        if number < least:
+            raise ClozeError(f"{name} is {number}; it must be {least} or more")
+    for name, value, known in (
+        ("mode", request.mode, ("hybrid", "dense", "lexical")),
+        ("fusion", request.fusion, ("minmax", "rrf")),
+    ):
+        if value not in known:
+            raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
+    if not 0 <= (request.weight or 0) <= 1:
+        raise ClozeError(f"weight is {request.weight:g}; it must lie between 0 and 1")
 
 
 class _Search:
-    """One query under way; what a stage leaves for the next are its attributes."""
+    """One query past its first stages; what a stage leaves for the next are its attributes."""
 
-    def __init__(
-        self, index: Index, side: ThreadPoolExecutor, request: Request, mode: Mode
-    ) -> None:
+    def __init__(self, index: Index, found: Retrieved, request: Request) -> None:
         self.index = index
-        self.side = side
+        self.found = found
         self.request = request
-        self.mode = mode
+        self.mode = _mode(request)
         self.first = request.offset
         self.last = request.offset + request.top
-        self.took: dict[str, float] = {}
-        self.allowed: NDArray[np.int64] | None = None
-        self.vector: NDArray[np.float32] | None = None
         self.stages: dict[str, Ranking] = {}
 
     def pairs(self) -> list[tuple[str, float]]:
         final = self._rank()
         numbers = final.numbers[self.first : self.last].tolist()
         ids = self.index.store.ids(numbers)
-        return [
-            (ids[number], score)
-            for number, score in zip(
-                numbers, final.scores[self.first : self.last].tolist(), strict=True
-            )
-        ]
-
-    def _rank(self) -> Ranking:
-        if self.request.filter is not None:
-            with self._timed("filter"):
-                self.allowed = self.index.store.matching(self.request.filter, self.index.sequence)
-        self._retrieve()
-        with self._timed("fusion"):
-            return self._fuse()
+        scores = final.scores[self.first : self.last].tolist()
+        return [(ids[number], score) for number, score in zip(numbers, scores, strict=True)]
 
     def run(self) -> Results:
-        begin = perf_counter()
-        final = self._rank()
-        with self._timed("documents"):
+        with self.found.timed("fusion"):
+            final = self._rank()
+        with self.found.timed("documents"):
             hits = self._hits(final)
         total = self._total()
-        self.took["total"] = (perf_counter() - begin) * 1000
+        self.found.took["total"] = (perf_counter() - self.found.begin) * 1000
         return Results(
             query=self.request.query, mode=self.mode, hits=hits, total_matches=total,
-            took_ms={stage: round(took, 3) for stage, took in self.took.items()},
+            took_ms={stage: round(took, 3) for stage, took in self.found.took.items()},
         )  # fmt: skip
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        begin = perf_counter()
-        yield
-        self.took[stage] = (perf_counter() - begin) * 1000
+    def _rank(self) -> Ranking:
+        wanted = ("lexical", "dense") if self.mode == "hybrid" else (self.mode,)
+        self.stages = {stage: self._cut(stage) for stage in wanted}
+        if self.mode == "hybrid":
+            self.stages["fused"] = self._fuse()
+            return self.stages["fused"]
+        return self.stages[self.mode]
 
-    def _retrieve(self) -> None:
-        """Run the lexical retrieval beside the encoding of the query, then the dense one."""
-        pending = None if self.mode == "dense" else self.side.submit(self._lexical)
-        if self.mode != "lexical":
-            with self._timed("encode"):
-                self.vector = self.index.encoder.encode_queries([self.request.query])[0]
-            with self._timed("dense"):
-                near = self.index.dense.search(self.vector, DEPTH, self.allowed)
-                self.stages["dense"] = self._cut(near.numbers, near.scores)
-        if pending is not None:
-            numbers, scores = pending.result()
-            self.stages["lexical"] = self._cut(numbers, scores)
-
-    def _lexical(self) -> "tuple[NDArray[np.int64], NDArray[np.float64]]":
-        with self._timed("lexical"):
-            found = self.index.lexical.search(self.request.query, DEPTH, self.allowed)
-        return found.numbers, found.scores
-
-    def _cut(self, numbers: "NDArray[np.int64]", scores: "NDArray[np.float64]") -> Ranking:
+    def _cut(self, stage: str) -> Ranking:
         """Put a stage's candidates in order, as far as anything looks at it."""
-        ids = self.index.store.ids
         if self.mode != "hybrid":
             settle: int | None = self.last
         else:
             settle = None if self.request.fusion == "rrf" else 0
-        return rank(numbers, scores, ids, depth=DEPTH, settle=settle)
+        numbers, scores = self.found.candidates[stage]
+        ids = self.index.store.ids
+        return rank(numbers, scores, ids, depth=self.request.depth, settle=settle)
 
     def _fuse(self) -> Ranking:
-        if self.mode != "hybrid":
-            return self.stages[self.mode]
         lexical, dense, ids = self.stages["lexical"], self.stages["dense"], self.index.store.ids
         if self.request.fusion == "rrf":
-            self.stages["fused"] = reciprocal_rank(lexical, dense, ids, self.last)
-        else:
-            self.stages["fused"] = min_max(lexical, dense, self.request.weight, ids, self.last)
-        return self.stages["fused"]
+            return reciprocal_rank(lexical, dense, ids, self.last)
+        return min_max(lexical, dense, self.request.weight or 0.0, ids, self.last)
 
     def _total(self) -> int | None:
         """Count what the retrieval can reach: with words of the query, or all that has vectors."""
-        if self.allowed is None and not self.request.count:
+        allowed = self.found.allowed
+        if allowed is None and not self.request.count:
             return None
         if self.mode == "lexical":
-            return self.index.lexical.count_matches(self.request.query, self.allowed)
-        return self.index.lexical.count if self.allowed is None else len(self.allowed)
+            return self.index.lexical.count_matches(self.request.query, allowed)
+        return self.index.lexical.count if allowed is None else len(allowed)
 
     def _hits(self, final: Ranking) -> tuple[Hit, ...]:
         numbers = final.numbers[self.first : self.last].tolist()
@@ -205,10 +212,10 @@ class _Search:
 
     def _windows(self, numbers: Sequence[int]) -> dict[int, tuple[ScoredPassage, ...]]:
         """Return each hit's best passages, which need the query's vector."""
-        if self.vector is None:
+        if self.found.vector is None:
             return {number: () for number in numbers}
         scored = {
-            number: self.index.dense.passages(number, self.vector)[: self.request.passages]
+            number: self.index.dense.passages(number, self.found.vector)[: self.request.passages]
             for number in numbers
         }
         wanted = [passage for pairs in scored.values() for passage, _ in pairs]

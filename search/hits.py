@@ -14,16 +14,19 @@ Fusion: TypeAlias = Literal["minmax", "rrf"]
 class Request:
     """A query with its options; `weight` is the dense list's share in the min-max sum.
 
-    `mode` None is hybrid where the index has vectors, else lexical; `passages` is how many of a
-    hit's passages come back; `count` asks for an exact `total_matches` without a filter too.
+    `mode` None is hybrid where the index has vectors, else lexical; `depth` is how many candidates
+    each retrieval fetches; None for fusion, weight or depth is the index's default. `passages` is
+    how many of a hit's passages come back; `count` asks for an exact `total_matches` without a
+    filter too.
     """
 
     query: str
     top: int = 10
     offset: int = 0
     mode: Mode | None = None
-    fusion: Fusion = "minmax"
-    weight: float = 0.5
+    fusion: Fusion | None = None
+    weight: float | None = None
+    depth: int | None = None
     filter: Filter | None = None
     passages: int = 1
     count: bool = False
@@ -35,8 +38,9 @@ class Options(TypedDict, total=False):
     top: int
     offset: int
     mode: Mode | None
-    fusion: Fusion
-    weight: float
+    fusion: Fusion | None
+    weight: float | None
+    depth: int | None
     passages: int
     count: bool
 

@@ -1,6 +1,6 @@
 """The library's door: an index that can also be searched."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, Unpack
 
@@ -18,6 +18,11 @@ class Index(StoredIndex):
     @cached_property
     def _engine(self) -> SearchEngine:
         return SearchEngine(self)
+
+    @property
+    def depth(self) -> int:
+        """How many candidates each retrieval fetches where a query does not say."""
+        return self._engine.depth
 
     def search(
         self, query: str, *, filter: Condition | None = None, **options: Unpack[Options]
@@ -37,7 +42,21 @@ class Index(StoredIndex):
         Raises:
             ClozeError: as `search`.
         """
-        return self._engine.rank(_request(query, filter, options))
+        return self._engine.rank([_request(query, filter, options)])[0]
+
+    def rank_each(
+        self,
+        query: str,
+        ways: Sequence[Options],
+        *,
+        filter: Condition | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """Answer a query in several ways, each as `rank` would; the retrievals run once for all.
+
+        Raises:
+            ClozeError: as `search`.
+        """
+        return self._engine.rank([_request(query, filter, options) for options in ways])
 
     def close(self) -> None:
         """Free files and threads."""

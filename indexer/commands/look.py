@@ -65,11 +65,17 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     tell(f"  on disk     {report['bytes'] / 2**20:,.1f} MiB, {counts['dead']:,} dead documents")
     tell(f"  encoder     {_encoder_line(encoder)}")
     tell(f"  analyzer    {report['manifest']['language']}")
+    tell(f"  searched    {_defaults_line(report['manifest']['defaults'])}")
     tell(f"  metadata    {', '.join(report['fields']) or 'none'}")
     tell(
         f"  coverage    {counts['empty']:,} without text, {counts['duplicate_texts']:,} repeated, "
         f"{counts['truncated_documents']:,} with a title cut"
     )
+
+
+def _defaults_line(defaults: dict[str, Any]) -> str:
+    stored = [f"{name} {value}" for name, value in defaults.items() if value is not None]
+    return ", ".join(stored) if stored else "by the built-in defaults"
 
 
 def _encoder_line(encoder: dict[str, Any] | None) -> str:
