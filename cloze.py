@@ -9,6 +9,7 @@ import typer
 
 from eval.commands.bench import bench
 from eval.commands.collection import collection
+from eval.commands.evaluate import compare, evaluate
 from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
 from indexer.commands.look import doctor, export, info, show, verify
@@ -31,6 +32,8 @@ app = typer.Typer(
 )
 for command in (index, search, delete, compact, reindex, show, export, info, verify, doctor, demo):
     app.command()(command)
+app.command("eval")(evaluate)
+app.command()(compare)
 app.add_typer(collection, name="collection")
 app.add_typer(bench, name="bench")
 

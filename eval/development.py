@@ -1,22 +1,36 @@
 """Question and passage pairs turned into a retrieval collection, for choosing defaults on."""
 
-import gzip
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import ClozeError
+from search.files import text_lines
+
+_FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
+_SPLITS = {"dev.tsv", "train.tsv"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """How much of the pairs to keep: at most so many documents and queries."""
+    """How much of the pairs to keep: at most so many documents, and queries for the split dev."""
 
     documents: int
     queries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pairs:
+    """All pairs: the documents as JSON by key, and the keys of every question's answers."""
+
+    documents: Mapping[str, str]
+    answers: Mapping[str, Set[str]]
 
 
 def build_collection(pairs: Path, folder: Path, sample: Sample) -> dict[str, int]:
@@ -24,50 +38,107 @@ def build_collection(pairs: Path, folder: Path, sample: Sample) -> dict[str, int
 
     Equal passages are one document and equal questions one query; which of them are kept is
     decided by the hash of their text alone, so every run and machine gets the same collection.
+    The split dev has the first questions by hash; train has all others that share no answer with
+    those of dev. The folder appears whole, and takes the place of an older one.
 
     Returns:
-        The counts of documents, queries and judgements.
+        The counts of documents, and of queries and judgements of dev and of train.
 
     Raises:
-        ClozeError: a line is not such a pair; file and line are named.
+        ClozeError: a line is not such a pair (file and line are named), or the folder is there and
+            holds something else.
     """
+    _check_replaceable(folder)
+    read = _collect(pairs)
+    kept = set(sorted(read.documents)[: sample.documents])
+    answered = {query: found & kept for query, found in read.answers.items() if found & kept}
+    ordered = sorted(answered, key=_key)
+    dev, others = ordered[: sample.queries], ordered[sample.queries :]
+    # Of dev all answers count, those that were not kept too.
+    closed = {document for query in dev for document in read.answers[query]}
+    train = [query for query in others if closed.isdisjoint(read.answers[query])]
+    rows = {
+        split: [f"{_key(query)}\t{found}\t1" for query in part for found in sorted(answered[query])]
+        for split, part in (("dev", dev), ("train", train))
+    }
+    with _whole_folder(folder) as scratch:
+        (scratch / "qrels").mkdir()
+        _write(scratch / "corpus.jsonl", (read.documents[each] for each in sorted(kept)))
+        queries = (json.dumps({"_id": _key(query), "text": query}) for query in (*dev, *train))
+        _write(scratch / "queries.jsonl", queries)
+        for split, lines in rows.items():
+            _write(scratch / "qrels" / f"{split}.tsv", ["query-id\tcorpus-id\tscore", *lines])
+    return {
+        "documents": len(kept),
+        "queries": len(dev),
+        "judgements": len(rows["dev"]),
+        "train_queries": len(train),
+        "train_judgements": len(rows["train"]),
+    }
+
+
+def _collect(pairs: Path) -> _Pairs:
     documents: dict[str, str] = {}
-    judged: dict[str, set[str]] = {}
+    answers: dict[str, set[str]] = {}
     for pair in _read(pairs):
         document = _key(pair["positive"])
         documents[document] = json.dumps(
             {"_id": document, "title": pair.get("title") or "", "text": pair["positive"]},
             ensure_ascii=False,
         )
-        judged.setdefault(pair["query"], set()).add(document)
-    kept = set(sorted(documents)[: sample.documents])
-    answered = {query: found & kept for query, found in judged.items() if found & kept}
-    queries = sorted(answered, key=_key)[: sample.queries]
-    (folder / "qrels").mkdir(parents=True, exist_ok=True)
-    _write(folder / "corpus.jsonl", (documents[document] for document in sorted(kept)))
-    _write(folder / "queries.jsonl", (json.dumps({"_id": _key(q), "text": q}) for q in queries))
-    rows = [f"{_key(query)}\t{found}\t1" for query in queries for found in sorted(answered[query])]
-    _write(folder / "qrels" / "dev.tsv", ["query-id\tcorpus-id\tscore", *rows])
-    return {"documents": len(kept), "queries": len(queries), "judgements": len(rows)}
+        answers.setdefault(pair["query"], set()).add(document)
+    return _Pairs(documents=documents, answers=answers)
 
 
 def _read(pairs: Path) -> Iterator[dict[str, Any]]:
-    opener = gzip.open if pairs.suffix == ".gz" else open
-    with opener(pairs, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                pair = json.loads(line)
-                complete = isinstance(pair["query"], str) and isinstance(pair["positive"], str)
-            except (ValueError, KeyError, TypeError):
-                complete = False
-            if not complete:
-                raise ClozeError(f"{pairs}:{number}: not a pair; it needs query and positive")
-            yield pair
+    for number, line in text_lines(pairs):
+        try:
+            pair = json.loads(line)
+            complete = isinstance(pair["query"], str) and isinstance(pair["positive"], str)
+        except (ValueError, KeyError, TypeError):
+            complete = False
+        if not complete:
+            raise ClozeError(f"{pairs}:{number}: not a pair; it needs query and positive")
+        yield pair
 
 
 def _key(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _write(path: Path, lines: "Iterator[str] | list[str]") -> None:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Check that nothing is there but an empty folder, or what an earlier call wrote."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ClozeError(f"{folder} is a file; name a folder that is not there yet")
+    names = set(os.listdir(folder))
+    ours = names == _FILES and (folder / "qrels").is_dir()
+    if names and not (ours and set(os.listdir(folder / "qrels")) <= _SPLITS):
+        other = ", ".join(sorted(names)[:3])
+        raise ClozeError(
+            f"{folder} holds {other} and was not made from pairs; name a folder that is not there "
+            "yet"
+        )
+
+
+@contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes the place of `folder` when it is complete."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
+    scratch.mkdir()
+    try:
+        yield scratch
+        if folder.exists():
+            folder.rename(old)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Phase: TypeAlias = Literal["create", "encode", "store", "lexical", "dense", "seal", "search"]
+Phase: TypeAlias = Literal[
+    "create", "encode", "store", "lexical", "dense", "seal",
+    "search", "read", "score", "compare", "time",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,7 @@
 """`cloze search` and `cloze demo`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +32,7 @@ def search(
     index: IndexFolder,
     query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="What to find")] = None,
     queries: Annotated[
-        str | None, typer.Option(help="A file of queries: JSON lines with _id and text")
+        str | None, typer.Option(help="A file of queries: JSON lines with _id and text, .tsv, .txt")
     ] = None,
     run: Annotated[str | None, typer.Option(help="Write a TREC run here (with --queries)")] = None,
     top: Annotated[int, typer.Option(help="How many hits")] = 10,
@@ -91,15 +89,18 @@ def search(
 def _write_run(
     index: "Index", queries: str, run: str, options: dict[str, Any], *, quiet: bool
 ) -> None:
+    from pathlib import Path
+
     from indexer.progress import Step
+    from search.files import whole_file
     from search.queries import read_queries
     from search.runs import RunWriter
 
     asked = list(read_queries(queries))
     done = 0
     with (
-        _whole_file(run) as file,
-        progress_bar(lambda: done / max(len(asked), 1), quiet=quiet) as progress,
+        whole_file(Path(run)) as file,
+        progress_bar(lambda: done / max(len(asked), 1), quiet=quiet, unit="queries") as progress,
     ):
         writer = RunWriter(file, f"cloze-{options['mode'] or 'default'}")
         for query, text in asked:
@@ -121,21 +122,6 @@ def _check_writable(path: str) -> None:
         raise ClozeError(f"--run {path} is a folder; name a file")
     if not Path(path).absolute().parent.is_dir():
         raise ClozeError(f"--run {path}: its folder does not exist; make it first")
-
-
-@contextmanager
-def _whole_file(path: str) -> Iterator[TextIO]:
-    """Open a file that appears under its name only when it is complete."""
-    import os
-    from pathlib import Path
-
-    scratch = Path(f"{path}.{os.getpid()}.part")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            yield file
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _tell_results(results: "Results") -> None:

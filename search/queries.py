@@ -1,43 +1,68 @@
-"""Query files: a JSON object a line, with `_id` or `id`, and `text`."""
+"""Query files: JSON lines, id and text with a tab between, or a question a line."""
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from indexer.errors import ClozeError
+from search.files import text_lines
+
+# A line without its line end and where it stands, to (id, text).
+_Parse: TypeAlias = Callable[[str, str], tuple[str, str]]
 
 
-def read_queries(path: str) -> Iterator[tuple[str, str]]:
-    """Stream (id, text) of a queries file.
+def read_queries(path: str, *, suffix: str | None = None) -> Iterator[tuple[str, str]]:
+    """Stream (id, text) of a queries file, plain or `.gz`; blank lines are passed over.
+
+    `.tsv` has an id, a tab and the text a line. `.txt` has a question a line; its id is the first
+    8 hexadecimal digits of the SHA-256 of its text, so that other lines don't change it. Every
+    other file has a JSON object a line, with `_id` or `id`, and `text`.
 
     Raises:
-        ClozeError: the file can't be read, a line is not such an object, or an id comes twice;
-            file and line are named.
+        ClozeError: the file can't be read, a line is no query, or an id comes twice; file and line
+            are named.
     """
-    seen: set[str] = set()
-    try:
-        file = Path(path).open("rb")
-    except OSError as error:
-        raise ClozeError(f"{path}: {error.strerror}; name a file of queries") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                query, text = _query(line, f"{path}:{number}")
-                if query in seen:
-                    raise ClozeError(f"{path}:{number}: the query id {query!r} comes twice")
-                seen.add(query)
-                yield query, text
+    own = Path(path.lower().removesuffix(".gz")).suffix
+    parse = _PARSERS.get(suffix or own, _from_json)
+    seen: dict[str, int] = {}
+    for number, line in text_lines(Path(path)):
+        if line.strip():
+            query, text = parse(line.rstrip("\r\n"), f"{path}:{number}")
+            if query in seen:
+                raise ClozeError(
+                    f"{path}:{number}: the query id {query!r} comes twice, first in line "
+                    f"{seen[query]}; keep one of the two"
+                )
+            seen[query] = number
+            yield query, text
 
 
-def _query(line: bytes, where: str) -> tuple[str, str]:
+def _from_json(line: str, where: str) -> tuple[str, str]:
     try:
         record = json.loads(line)
         query = record.get("_id", record.get("id"))
         text = record["text"]
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, RecursionError):
         raise ClozeError(f'{where}: not a query; write {{"_id": "1", "text": "…"}}') from None
     if isinstance(query, int) and not isinstance(query, bool):
         query = str(query)
     if not isinstance(query, str) or not query or not isinstance(text, str):
         raise ClozeError(f"{where}: a query needs an id and a text, both strings")
     return query, text
+
+
+def _from_tsv(line: str, where: str) -> tuple[str, str]:
+    query, tab, text = line.partition("\t")
+    if not tab or not query.strip():
+        raise ClozeError(f"{where}: not a query; write an id, a tab and the text")
+    return query.strip(), text.strip()
+
+
+def _from_text(line: str, where: str) -> tuple[str, str]:
+    text = line.strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:8], text
+
+
+_PARSERS: Mapping[str, _Parse] = {".tsv": _from_tsv, ".txt": _from_text}

@@ -6,8 +6,17 @@ from typing import TextIO
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
 _SPACE = re.compile(r"\s")
+
+
+def column(value: str) -> str:
+    """Return an id as a run file has it, with white space percent-encoded: it would end the column.
+
+    Evaluation knows every id of a query or document in this form.
+    """
+    return _SPACE.sub(lambda match: quote(match[0]), value)
 
 
 class RunWriter:
@@ -30,17 +39,30 @@ class RunWriter:
 
     def write(self, query: str, ranked: Iterable[tuple[str, float]]) -> None:
         """Write the (id, score) pairs of one query, best first."""
-        last = np.float32(np.inf)
-        for rank, (document, score) in enumerate(ranked, 1):
-            if not np.float32(score) < last:
-                score = float(np.nextafter(last, np.float32(-np.inf)))
-            last = np.float32(score)
-            columns = (self._column(query), "Q0", self._column(document), str(rank), repr(score))
-            self._file.write(" ".join((*columns, self._tag)) + "\n")
+        pairs = list(ranked)
+        strict = _strict(np.array([score for _, score in pairs], dtype=np.float64)).tolist()
+        start, end = f"{self._column(query)} Q0 ", f" {self._tag}\n"
+        self._file.writelines(
+            f"{start}{self._column(document)} {rank} {score!r}{end}"
+            for rank, ((document, _), score) in enumerate(zip(pairs, strict, strict=True), 1)
+        )
 
     def _column(self, value: str) -> str:
-        """Percent-encode white space, which would end the column."""
-        if not _SPACE.search(value):
-            return value
-        self._encoded.add(value)
-        return _SPACE.sub(lambda match: quote(match[0]), value)
+        encoded = column(value)
+        if encoded != value:
+            self._encoded.add(value)
+        return encoded
+
+
+def _strict(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores strictly decreasing as float32, each as it was where it could stay."""
+    rounded = scores.astype(np.float32)
+    if np.all(rounded[1:] < rounded[:-1]):
+        return scores
+    strict = scores.copy()
+    least = np.float32(-np.inf)
+    for row in range(1, len(scores)):
+        if not rounded[row] < rounded[row - 1]:
+            rounded[row] = np.nextafter(rounded[row - 1], least)
+            strict[row] = rounded[row]
+    return strict

@@ -58,8 +58,10 @@ def resolve_device(device: str) -> str:
 
 
 @contextmanager
-def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Iterator[Progress]":
-    """Show documents done, their rate, the phase and the time left, where a person can see it.
+def progress_bar(
+    position: Callable[[], float | None], *, quiet: bool, unit: str = "documents"
+) -> "Iterator[Progress]":
+    """Show what is done, its rate, the phase and the time left, where a person can see it.
 
     `position` tells the share of the input that has been read, or None where that can't be known.
     """
@@ -69,7 +71,7 @@ def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Itera
         yield silent
         return
     if not sys.stderr.isatty():
-        yield _lines(position)
+        yield _lines(position, unit)
         return
     from rich.console import Console
     from rich.progress import (
@@ -83,7 +85,7 @@ def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Itera
     with Progress(
         TextColumn("{task.fields[phase]:>8}"),
         BarColumn(),
-        TextColumn("{task.fields[documents]:,} documents, {task.fields[rate]:.0f}/s"),
+        TextColumn(f"{{task.fields[documents]:,}} {unit}, {{task.fields[rate]:.0f}}/s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
@@ -106,7 +108,7 @@ def progress_bar(position: Callable[[], float | None], *, quiet: bool) -> "Itera
         yield show
 
 
-def _lines(position: Callable[[], float | None]) -> "Progress":
+def _lines(position: Callable[[], float | None], unit: str) -> "Progress":
     """Tell the same in a line every ten seconds, for a log."""
     from time import monotonic
 
@@ -121,6 +123,6 @@ def _lines(position: Callable[[], float | None]) -> "Progress":
         elapsed, share = now - begin, position()
         left = f", {elapsed / share - elapsed:.0f} s left" if share else ""
         rate = step.documents / elapsed
-        notice(f"{step.phase}: {step.documents:,} documents, {rate:.0f}/s{left}")
+        notice(f"{step.phase}: {step.documents:,} {unit}, {rate:.0f}/s{left}")
 
     return show

@@ -1,0 +1,102 @@
+"""The index that an experiment searches: the one named, or one built in the cache."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TypeAlias
+
+from eval.collections import Collection
+from indexer.creation import Settings
+from indexer.errors import ClozeError
+from indexer.models import DEFAULT_MODEL, cache_home, find_model
+from indexer.progress import Progress, silent
+from search.index import Index
+
+# Gives a progress bar for a kind of work: what tells its share, and what it counts.
+Bars: TypeAlias = Callable[[Callable[[], float | None], str], AbstractContextManager[Progress]]
+
+
+def no_bars(position: Callable[[], float | None], unit: str) -> AbstractContextManager[Progress]:
+    """Show nothing."""
+    return nullcontext(silent)
+
+
+def open_index(
+    collection: Collection,
+    folder: str | None,
+    *,
+    model: str | None,
+    vectors: bool,
+    device: str,
+    threads: int | None,
+    bars: Bars,
+) -> Index:
+    """Open an index of a collection's documents; without a folder, build it in the cache.
+
+    The cache's folder is named by the content of corpus and model, so a changed corpus has another
+    index; one whose build was interrupted goes on. `vectors` False builds a lexical-only one.
+
+    Raises:
+        ClozeError: there are no documents to build it from, or the folder is no index.
+    """
+    if folder is not None:
+        if model is not None:
+            raise ClozeError(
+                f"--index {folder} and --model {model} exclude each other: an index has the model "
+                "that it was built with"
+            )
+        return Index.open(folder, device=device, threads=threads)
+    if collection.corpus is None:
+        raise ClozeError(
+            f"{collection.name} has queries and judgements but no documents; name an index of them "
+            "with --index"
+        )
+    place = _place(collection, model, vectors)
+    settings = Settings(model=model if vectors else None, lexical_only=not vectors)
+    index = Index.open(place, settings, device=device, threads=threads)
+    whole = place.with_suffix(".whole")
+    if not whole.exists():
+        documents = collection.corpus()
+        with bars(documents.position, "documents") as progress:
+            index.add(documents, sync=True, progress=progress)
+        whole.touch()
+    return index
+
+
+def _place(collection: Collection, model: str | None, vectors: bool) -> Path:
+    encoder = find_model(model or DEFAULT_MODEL).content_hash if vectors else None
+    content = json.dumps([collection.corpus_fingerprint, encoder])
+    name = hashlib.sha256(content.encode()).hexdigest()[:16]
+    place = cache_home() / "indexes" / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def judged_but_absent(collection: Collection, index: Index) -> tuple[str, ...]:
+    """Tell of judged documents that the index does not hold, in a line or none.
+
+    Raises:
+        ClozeError: it holds none of the relevant ones.
+    """
+    from search.runs import column
+
+    relevant = {
+        document
+        for grades in collection.qrels.values()
+        for document, grade in grades.items()
+        if grade > 0
+    }
+    absent = relevant.difference(map(column, index.store.live_ids()))
+    if relevant and absent == relevant:
+        raise ClozeError(
+            f"{index.folder} holds none of the {len(relevant):,} relevant documents of "
+            f"{collection.name}, such as {min(relevant)!r}; name an index of this collection"
+        )
+    if not absent:
+        return ()
+    return (
+        f"{len(absent):,} of {len(relevant):,} relevant documents are not in {index.folder}, such "
+        f"as {min(absent)!r}; no system can find them",
+    )

@@ -1,0 +1,64 @@
+"""A gate for continuous integration: did a system get worse than the baseline?"""
+
+from dataclasses import dataclass
+
+from eval.measures import parse_measures
+from eval.results import Comparison, Experiment
+from indexer.errors import ClozeError
+
+LEVEL = 0.05
+_WORST = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The measure that may not fall, and by how much it may all the same."""
+
+    measure: str
+    tolerance: float
+
+
+def parse_gate(text: str) -> Gate:
+    """Read "nDCG@10=0.01": the measure, and the loss that is borne.
+
+    Raises:
+        ClozeError: it is not of that form.
+    """
+    name, separator, number = text.rpartition("=")
+    try:
+        tolerance = float(number)
+    except ValueError:
+        separator = ""
+    if not separator or not tolerance >= 0:
+        raise ClozeError(
+            f"--fail-if-worse {text!r} is not of the form MEASURE=LOSS; write nDCG@10=0.01"
+        )
+    (measure,) = parse_measures([name])
+    return Gate(measure=measure, tolerance=tolerance)
+
+
+def failures(experiment: Experiment, gate: Gate) -> list[str]:
+    """Tell, a line a system, of those that lost more than is borne, and significantly.
+
+    Significant is a p-value below 0.05 after Holm's correction. The line names the queries that
+    lost most.
+    """
+    found = []
+    for system in experiment.systems:
+        comparison = system.comparisons.get(gate.measure)
+        if comparison is None or not _fails(comparison, gate):
+            continue
+        baseline = next(each for each in experiment.systems if each.name == experiment.baseline)
+        ours, theirs = system.per_query[gate.measure], baseline.per_query[gate.measure]
+        lost = sorted(ours, key=lambda query: (ours[query] - theirs[query], query))[:_WORST]
+        worst = ", ".join(f"{query} ({ours[query] - theirs[query]:+.3f})" for query in lost)
+        found.append(
+            f"{system.name} is worse than {experiment.baseline}: {gate.measure} "
+            f"{comparison.difference:+.4f} (p={comparison.p_holm:.2g}), more than the "
+            f"{gate.tolerance:g} that is borne; worst queries: {worst}"
+        )
+    return found
+
+
+def _fails(comparison: Comparison, gate: Gate) -> bool:
+    return comparison.difference < -gate.tolerance and comparison.p_holm < LEVEL
