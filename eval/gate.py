@@ -1,5 +1,6 @@
 """A gate for continuous integration: did a system get worse than the baseline?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.measures import parse_measures
@@ -16,6 +17,18 @@ class Gate:
 
     measure: str
     tolerance: float
+
+    def check(self, measures: Sequence[str]) -> None:
+        """Check that the measure is one of those that are computed.
+
+        Raises:
+            ClozeError: it is not.
+        """
+        if self.measure not in measures:
+            raise ClozeError(
+                f"the gate is on {self.measure}, the measures are {', '.join(measures)}; add it to "
+                "--measures"
+            )
 
 
 def parse_gate(text: str) -> Gate:
@@ -42,7 +55,11 @@ def failures(experiment: Experiment, gate: Gate) -> list[str]:
 
     Significant is a p-value below 0.05 after Holm's correction. The line names the queries that
     lost most.
+
+    Raises:
+        ClozeError: the measure is none of the experiment's.
     """
+    gate.check(experiment.measures)
     found = []
     for system in experiment.systems:
         comparison = system.comparisons.get(gate.measure)

@@ -200,7 +200,7 @@ def _groups(measures: Sequence[str]) -> list[tuple[list[str], int | None]]:
     if whole:
         groups.append((whole, None))
     if cut:
-        groups.append((cut, min(parameters[name]["cutoff"] for name in cut)))
+        groups.append((cut, max(parameters[name]["cutoff"] for name in cut)))
     return groups
 
 

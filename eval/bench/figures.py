@@ -20,14 +20,15 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 def machine(threads: int) -> dict[str, Any]:
     """Name the processor, the threads and the versions at work."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "threads": threads,
         "python": platform.python_version(),
         **{package: version(package) for package in _PACKAGES},
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor's model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -83,7 +83,7 @@ def evaluate(
     check_installed()
     from eval.experiment import Plan, run_experiment
 
-    _check(out, fail_if_worse)
+    _check(out, fail_if_worse, measures)
     experiment = run_experiment(
         Plan(
             collection=collection,
@@ -122,7 +122,7 @@ def compare(
     check_installed()
     from eval.comparison import compare_runs
 
-    _check(out, fail_if_worse)
+    _check(out, fail_if_worse, measures)
     experiment = compare_runs(
         qrels, runs, measures=[measures], baseline=baseline, drop_identical=drop_identical,
         bars=_bars(quiet=json),
@@ -137,17 +137,18 @@ def _bars(*, quiet: bool) -> "Callable[..., AbstractContextManager[Progress]]":
     return bars
 
 
-def _check(out: str | None, fail_if_worse: str | None) -> None:
+def _check(out: str | None, fail_if_worse: str | None, measures: str) -> None:
     """Find before the work what would only fail after it."""
     from pathlib import Path
 
     from eval.gate import parse_gate
+    from eval.measures import parse_measures
     from eval.report.folder import check_folder
 
     if out is not None:
         check_folder(Path(out))
     if fail_if_worse is not None:
-        parse_gate(fail_if_worse)
+        parse_gate(fail_if_worse).check(parse_measures([measures]))
 
 
 def _deliver(

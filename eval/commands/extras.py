@@ -9,6 +9,7 @@ _MODULES = {
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
     "pyarrow": "pyarrow",
+    "pytrec_eval": "pytrec-eval-terrier",
     "rank_bm25": "rank-bm25",
     "scipy": "scipy",
     "statsmodels": "statsmodels",

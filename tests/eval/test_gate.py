@@ -1,0 +1,51 @@
+"""The gate fails on a significant loss beyond what is borne, and on nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from eval.comparison import compare_runs
+from eval.gate import failures, parse_gate
+from eval.results import Experiment
+from indexer.errors import ClozeError
+
+QUERIES = 40
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Experiment:
+    """A baseline that is always right, a system that errs on the first eight, one on the first."""
+    qrels = tmp_path / "qrels"
+    qrels.write_text("".join(f"q{number:02} 0 d 1\n" for number in range(QUERIES)))
+    for name, wrong in (("right", 0), ("worse", 8), ("slip", 1)):
+        lines = [
+            f"q{number:02} Q0 {'x' if number < wrong else 'd'} 1 1.0 {name}\n"
+            for number in range(QUERIES)
+        ]
+        (tmp_path / f"{name}.trec").write_text("".join(lines))
+    runs = [str(tmp_path / f"{name}.trec") for name in ("right", "worse", "slip")]
+    return compare_runs(str(qrels), runs, measures=["nDCG@10", "P@1"])
+
+
+def test_a_significant_loss_fails_and_names_the_queries(compared: Experiment) -> None:
+    (line,) = failures(compared, parse_gate("nDCG@10=0.01"))
+    assert line.startswith("worse is worse than right: nDCG@10 -0.2000 (p=")
+    assert line.endswith("q00 (-1.000), q01 (-1.000), q02 (-1.000), q03 (-1.000), q04 (-1.000)")
+
+
+def test_a_loss_that_is_borne_or_may_be_luck_passes(compared: Experiment) -> None:
+    assert failures(compared, parse_gate("P@1=0.2")) == []
+    assert len(failures(compared, parse_gate("P@1=0.19"))) == 1
+    slip = next(system for system in compared.systems if system.name == "slip")
+    assert slip.comparisons["nDCG@10"].difference == pytest.approx(-1 / QUERIES)
+
+
+@pytest.mark.parametrize("text", ["nDCG@10", "nDCG@10=", "nDCG@10=-1", "=0.1", "nDCG@10=nan"])
+def test_what_is_no_gate(text: str) -> None:
+    with pytest.raises(ClozeError):
+        parse_gate(text)
+
+
+def test_a_measure_that_was_not_computed_is_told(compared: Experiment) -> None:
+    with pytest.raises(ClozeError, match="R@5"):
+        failures(compared, parse_gate("R@5=0.1"))
