@@ -84,7 +84,7 @@ def holm(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
     if not comparisons:
         return {}
     # Here, for it takes seconds to import.
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped, unused-ignore]
+    from statsmodels.stats.multitest import multipletests
 
     p_values = [each.p_value for each in comparisons.values()]
     corrected = multipletests(p_values, method="holm")[1]
