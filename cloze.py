@@ -10,8 +10,12 @@ import typer
 from eval.commands.bench import bench
 from eval.commands.collection import collection
 from eval.commands.evaluate import compare, evaluate
+from eval.commands.judge import judge
+from eval.commands.reproduce import reproduce
+from eval.commands.tune import tune
 from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
+from indexer.commands.defaults import defaults
 from indexer.commands.look import doctor, export, info, show, verify
 from search.commands import demo, search
 
@@ -30,10 +34,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (index, search, delete, compact, reindex, show, export, info, verify, doctor, demo):
+for command in (
+    index, search, delete, compact, reindex, defaults, show, export, info, verify, doctor, demo,
+):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
-app.command()(compare)
+for evaluation in (compare, tune, judge, reproduce):
+    app.command()(evaluation)
 app.add_typer(collection, name="collection")
 app.add_typer(bench, name="bench")
 

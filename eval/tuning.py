@@ -68,8 +68,8 @@ class Tuning:
 class Tuner:
     """One run of tuning, which only reads the index.
 
-    Every combination of fusion, weight, depth and title weight is tried: at about 0.3 ms each a
-    query, that takes no search of the space that could miss the best.
+    Every combination of fusion, weight, depth and title weight is tried: at about 0.3 ms each for
+    a query, none has to be left out.
     """
 
     def __init__(self, index: Index, collection: Collection, plan: Plan) -> None:

@@ -1,6 +1,8 @@
 """Defaults that are stored with an index: used where a query does not say, never else."""
 
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from indexer.reindexing import Reindexing
 from search.hits import Options
 from search.index import Index
 
+Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
 QUERY = "the supersonic ship under water"
 STORED = Defaults(fusion="minmax", weight=0.9, depth=20)
 
@@ -99,3 +102,20 @@ def test_a_title_weight_is_changed_without_encoding(
         assert index.manifest.defaults == STORED
         index.add([Document(id="new", title="water water", text="ship")])
         assert index.lexical.title_weight == 3
+
+
+def test_the_command_shows_sets_and_resets(index: Index, cloze: Cloze) -> None:
+    run = cloze("defaults", index.folder, "--fusion", "rrf", "--title-weight", 2, "--json")
+    assert json.loads(run.stdout) == {
+        "fusion": "rrf", "weight": None, "depth": None, "title_weight": 2,
+    }  # fmt: skip
+    changed = cloze("defaults", index.folder, "--reset", "--weight", 0.25)
+    assert changed.stdout.split() == [
+        "fusion", "built-in", "weight", "0.25", "depth", "built-in", "title", "weight", "2",
+    ]  # fmt: skip
+    assert index.rank(QUERY) == index.rank(QUERY, fusion="minmax", weight=0.25)
+    wrong = cloze("defaults", index.folder, "--fusion", "sum")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "cloze: --fusion is 'sum'; choose minmax or rrf\n",
+    )

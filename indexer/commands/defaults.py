@@ -1,0 +1,57 @@
+"""`cloze defaults`: what an index is searched with where a query does not say."""
+
+from typing import Annotated
+
+import typer
+
+from indexer.commands.console import AsJson, IndexFolder, emit, tell
+
+
+def defaults(
+    index: IndexFolder,
+    fusion: Annotated[str | None, typer.Option(help="minmax or rrf")] = None,
+    weight: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the dense score in minmax")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Candidates that each retrieval fetches")
+    ] = None,
+    title_weight: Annotated[
+        int | None,
+        typer.Option(min=0, help="How often BM25 counts a word of the title; rebuilds postings"),
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="First go back to the built-in fusion, weight, depth")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Show what an index is searched with by default, or change it; nothing is encoded.
+
+    `cloze tune` chooses these by judgements; this sets them by hand, or back.
+    """
+    from dataclasses import asdict, replace
+    from pathlib import Path
+
+    from indexer.defaults import write_defaults
+    from indexer.errors import ClozeError
+    from indexer.manifest import Defaults, read_manifest
+    from indexer.reweighting import set_title_weight
+
+    if fusion not in (None, "minmax", "rrf"):
+        raise ClozeError(f"--fusion is {fusion!r}; choose minmax or rrf")
+    folder = Path(index)
+    stored = read_manifest(folder).defaults
+    asked = {"fusion": fusion, "weight": weight, "depth": depth}
+    given = {name: value for name, value in asked.items() if value is not None}
+    wanted = replace(Defaults() if reset else stored, **given)  # type: ignore[arg-type]
+    if title_weight is not None:
+        set_title_weight(folder, title_weight)
+    if wanted != stored:
+        write_defaults(folder, wanted)
+    manifest = read_manifest(folder)
+    if json:
+        emit(asdict(manifest.defaults) | {"title_weight": manifest.title_weight})
+        return
+    for name, value in asdict(manifest.defaults).items():
+        tell(f"{name:>12}  {'built-in' if value is None else value}")
+    tell(f"{'title weight':>12}  {manifest.title_weight}")
