@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eval.report.notation import MISSING, fixed, probability, size, three_digits
+from eval.report.notation import MISSING, decimal, probability, size, three_digits
 from eval.report.verdict import is_significant, ordered
 from eval.results import Comparison, Cost, Experiment
 
@@ -45,7 +45,7 @@ def _measure(experiment: Experiment, measure: str) -> Column:
     return Column(
         group="quality",
         title=measure,
-        cells=tuple(fixed(system.means[measure]) for system in ordered(experiment)),
+        cells=tuple(decimal(system.means[measure], 4) for system in ordered(experiment)),
         best=best_rows(experiment, measure),
     )
 
@@ -55,7 +55,7 @@ def _comparisons(experiment: Experiment) -> list[Column]:
     if not any(found):
         return []
     writers: dict[str, Callable[[Comparison], str]] = {
-        "difference": lambda each: fixed(each.difference, sign=True),
+        "difference": lambda each: decimal(each.difference, 4, sign=True),
         "p": _marked,
         "win/tie/loss": lambda each: f"{each.wins}/{each.ties}/{each.losses}",
     }

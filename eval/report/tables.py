@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from rich.cells import cell_len
 
@@ -11,7 +12,6 @@ from eval.report.verdict import is_significant, ordered, remarks, test_note
 from eval.results import Experiment, SystemResult
 
 WIDTH = 110  # columns of a terminal
-_BRIEF = {"p99 ms", "index", "memory"}  # what the terminal's table leaves to the others
 _MARKDOWN = re.compile(r"([\\`*_\[\]#|~$])")
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -27,8 +27,8 @@ def text_table(experiment: Experiment) -> str:
     Columns that don't fit go into a further block below, which names the systems again.
     """
     names = Column(group="", title="system", cells=tuple(_names(experiment)))
-    rest = [each for each in columns(experiment) if each.title not in _BRIEF]
-    lines = ["\n".join(_lines([names, *block])) for block in _blocks(names, rest)]
+    blocks = _blocks(names, columns(experiment))
+    lines = ["\n".join(_lines([names, *block])) for block in blocks]
     notes = list(remarks(experiment))
     if note := test_note(experiment):
         notes.insert(0, f"{MARK} {note}")
@@ -53,15 +53,25 @@ def _width(column: Column) -> int:
 
 
 def _blocks(names: Column, rest: Sequence[Column]) -> list[list[Column]]:
+    """Fill blocks with groups of columns; a group that doesn't fit begins the next block."""
     blocks: list[list[Column]] = [[]]
     left = WIDTH - _width(names)
-    for column in rest:
-        left -= _width(column) + 2
-        if left < 0 and blocks[-1]:
+    for _, group in groupby(rest, lambda each: each.group):
+        columns_of_group = list(group)
+        if sum(map(_taken, columns_of_group)) > left and blocks[-1]:
             blocks.append([])
-            left = WIDTH - _width(names) - _width(column) - 2
-        blocks[-1].append(column)
+            left = WIDTH - _width(names)
+        for column in columns_of_group:
+            left -= _taken(column)
+            if left < 0 and blocks[-1]:
+                blocks.append([])
+                left = WIDTH - _width(names) - _taken(column)
+            blocks[-1].append(column)
     return blocks
+
+
+def _taken(column: Column) -> int:
+    return _width(column) + 2
 
 
 def _lines(block: Sequence[Column]) -> list[str]:

@@ -1,6 +1,6 @@
 """What an experiment's figures say, in plain sentences."""
 
-from eval.report.notation import decimal, fixed, plural, printable, probability_phrase
+from eval.report.notation import decimal, plural, printable, probability_phrase
 from eval.results import Comparison, Experiment, SystemResult
 
 ALPHA = 0.05
@@ -77,16 +77,8 @@ def _alone(experiment: Experiment, system: SystemResult) -> str:
 
 def remarks(experiment: Experiment) -> tuple[str, ...]:
     """Say what a reader of the figures must know: ties, unanswered queries, notices."""
-    measure, queries = experiment.measures[0], len(experiment.queries)
-    lines = []
-    for system in ordered(experiment):
-        if system.ties.queries:
-            lines.append(
-                f"{printable(system.name)}: "
-                f"{plural(system.ties.queries, 'query has', 'queries have')} equal scores within "
-                f"the cut-off or across it; in another order {measure} could be anything from "
-                f"{fixed(system.ties.low)} to {fixed(system.ties.high)}."
-            )
+    queries = len(experiment.queries)
+    lines = _tied(experiment)
     for system in ordered(experiment):
         if system.unanswered:
             lines.append(
@@ -95,6 +87,22 @@ def remarks(experiment: Experiment) -> tuple[str, ...]:
                 f"{'counts' if system.unanswered == 1 else 'count'} 0."
             )
     return (*lines, *(printable(notice) for notice in experiment.notices))
+
+
+def _tied(experiment: Experiment) -> list[str]:
+    """Say in one line what another order of equal scores would make of the means."""
+    tied = [
+        f"{printable(system.name)} {decimal(system.ties.low, 4)} to "
+        f"{decimal(system.ties.high, 4)} ({plural(system.ties.queries, 'query', 'queries')})"
+        for system in ordered(experiment)
+        if system.ties.queries
+    ]
+    if not tied:
+        return []
+    return [
+        f"Equal scores reach the cut-off; in another order of them {experiment.measures[0]} could "
+        f"be anything in: {', '.join(tied)}."
+    ]
 
 
 def test_note(experiment: Experiment) -> str:
