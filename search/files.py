@@ -62,6 +62,8 @@ def whole_file(path: Path) -> Iterator[TextIO]:
     try:
         with file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         try:
             scratch.replace(path)
         except OSError as error:

@@ -158,11 +158,12 @@ def _tell_figures(expectation: "Expectation", data: Path, figures: "list[Figure]
 
     tell(f"{expectation.name}: {expectation.title}")
     tell(f"  $ {expectation.command.replace('{data}', quote(str(data)))}")
-    tell(f"  {'system':<16} {'measure':<10} {'expected':>8} {'got':>8} {'difference':>10}")
+    width = max(len("system"), *(len(each.system) for each in figures))
+    tell(f"  {'system':<{width}} {'measure':<10} {'expected':>8} {'got':>8} {'difference':>10}")
     for each in figures:
         mark = "" if each.within(expectation.tolerance) else "  outside"
         tell(
-            f"  {each.system:<16} {each.measure:<10} {each.expected:>8.4f} {each.got:>8.4f} "
+            f"  {each.system:<{width}} {each.measure:<10} {each.expected:>8.4f} {each.got:>8.4f} "
             f"{each.difference:>+10.4f}{mark}"
         )
     outside = sum(not each.within(expectation.tolerance) for each in figures)
