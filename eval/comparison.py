@@ -5,14 +5,14 @@ from pathlib import Path
 
 from eval.analysis import PERMUTATIONS, SEED, analyse, without_identical
 from eval.corpus_index import Bars, no_bars
-from eval.experiment import choose_baseline
+from eval.experiment import line_up
 from eval.judgements import read_qrels
 from eval.measures import DEFAULT_MEASURES, parse_measures
-from eval.provenance import provenance
+from eval.provenance import hashes, provenance
 from eval.results import Experiment
-from eval.runs import Run, read_run
-from eval.systems import named_systems
-from indexer.errors import ClozeError
+from eval.runs import Run
+from eval.scoring import read_judged_run, unjudged_queries
+from eval.systems import distinct, run_file
 from indexer.progress import Step
 
 
@@ -33,25 +33,16 @@ def compare_runs(
         ClozeError: a file can't be read, a line is malformed, or no query is in both.
     """
     wanted = parse_measures(measures)
-    for run in runs:
-        if not Path(run).is_file():
-            raise ClozeError(f"there is no run file {run}; check the path")
-    systems = named_systems(runs)
-    # The same run named by its file.
+    systems = distinct([run_file(run) for run in runs])
+    # The baseline may be one of the runs, named by its file.
     named = {system.place: system.name for system in systems}
-    systems, chosen = choose_baseline(systems, named.get(baseline or "", baseline))
+    systems, chosen = line_up(systems, named.get(baseline or "", baseline))
     judged = read_qrels(Path(qrels))
     found: dict[str, Run] = {}
     with bars(lambda: len(found) / len(systems), "runs") as progress:
         for system in systems:
-            found[system.name] = read_run(Path(system.place), system.name)
+            found[system.name] = read_judged_run(system, judged, qrels)
             progress(Step(phase="search", documents=len(found)))
-            if judged.keys().isdisjoint(found[system.name].ranked):
-                raise ClozeError(
-                    f"{system.place} and {qrels} have no query in common: "
-                    f"{min(found[system.name].ranked, default='none')!r} is of the one, "
-                    f"{min(judged, default='none')!r} of the other; give runs of these judgements"
-                )
         if drop_identical:
             found = without_identical(found)
         results = analyse(found, judged, wanted, chosen, {}, progress)
@@ -63,9 +54,9 @@ def compare_runs(
         queries=dict.fromkeys(judged, ""),
         qrels=judged,
         systems=results,
-        notices=(),
+        notices=tuple(unjudged_queries(found, judged)),
         provenance=provenance(
-            None, qrels=qrels, files=[system.place for system in systems],
+            None, qrels=qrels, files=hashes([qrels, *(system.place for system in systems)]),
             drop_identical=drop_identical, seed=SEED, permutations=PERMUTATIONS,
         ),
         documents=lambda ids: {},

@@ -4,15 +4,23 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
 
 from eval.collections import Collection
-from indexer.creation import Settings
+from eval.finished import code_digest
+from indexer.analysis import Analyzer
+from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.errors import ClozeError
+from indexer.manifest import FORMAT
 from indexer.models import DEFAULT_MODEL, cache_home, find_model
 from indexer.progress import Progress, silent
 from search.index import Index
+from search.runs import column
+
+# Our own code that decides what documents and passages come of a corpus.
+_SOURCES = ("indexer/corpus", "indexer/passages.py", "indexer/analysis.py")
 
 # Gives a progress bar for a kind of work: what tells its share, and what it counts.
 Bars: TypeAlias = Callable[[Callable[[], float | None], str], AbstractContextManager[Progress]]
@@ -55,8 +63,8 @@ def open_index(
         )
     place = _place(collection, model, vectors)
     settings = Settings(model=model if vectors else None, lexical_only=not vectors)
-    index = Index.open(place, settings, device=device, threads=threads)
-    whole = place.with_suffix(".whole")
+    index = Index.open(place / "index", settings, device=device, threads=threads)
+    whole = place / "whole"
     if not whole.exists():
         documents = collection.corpus()
         with bars(documents.position, "documents") as progress:
@@ -66,12 +74,50 @@ def open_index(
 
 
 def _place(collection: Collection, model: str | None, vectors: bool) -> Path:
-    encoder = find_model(model or DEFAULT_MODEL).content_hash if vectors else None
-    content = json.dumps([collection.corpus_fingerprint, encoder])
-    name = hashlib.sha256(content.encode()).hexdigest()[:16]
-    place = cache_home() / "indexes" / name
-    place.parent.mkdir(parents=True, exist_ok=True)
+    """Return the cache's folder for all that decides what an index holds."""
+    content = json.dumps([
+        collection.corpus_fingerprint,
+        find_model(model or DEFAULT_MODEL).content_hash if vectors else None,
+        [DEFAULT_TOKENS, DEFAULT_OVERLAP, FORMAT],
+        Analyzer().describe(),
+        code_digest(_SOURCES),
+    ])  # fmt: skip
+    place = cache_home() / "indexes" / hashlib.sha256(content.encode()).hexdigest()[:16]
+    place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def check_ids(index: Index) -> None:
+    """Check that no two documents have one id in a run file, where white space is encoded.
+
+    Raises:
+        ClozeError: two have; both are named.
+    """
+    encoded: dict[str, str] = {}
+    plain = set()
+    for document in index.store.live_ids():
+        if (written := column(document)) != document:
+            encoded[written] = document
+        elif "%" in document:
+            plain.add(document)
+    for written in plain & encoded.keys():
+        raise ClozeError(
+            f"the documents {encoded[written]!r} and {written!r} of {index.folder} have one id in "
+            "a run file, where white space is encoded; rename one"
+        )
+
+
+def searched_otherwise(index: Index) -> tuple[str, ...]:
+    """Tell in a line or none of defaults that were stored with the index."""
+    stored = {
+        name: value for name, value in asdict(index.manifest.defaults).items() if value is not None
+    }
+    if index.manifest.title_weight != 1:
+        stored["title weight"] = index.manifest.title_weight
+    if not stored:
+        return ()
+    told = ", ".join(f"{name} {value}" for name, value in stored.items())
+    return (f"{index.folder} is searched by its own defaults: {told}",)
 
 
 def judged_but_absent(collection: Collection, index: Index) -> tuple[str, ...]:
@@ -80,8 +126,6 @@ def judged_but_absent(collection: Collection, index: Index) -> tuple[str, ...]:
     Raises:
         ClozeError: it holds none of the relevant ones.
     """
-    from search.runs import column
-
     relevant = {
         document
         for grades in collection.qrels.values()

@@ -1,19 +1,27 @@
 """An experiment: systems over one collection, from their runs to what they cost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.analysis import PERMUTATIONS, SEED, analyse, without_identical
 from eval.collections import Collection, open_collection
-from eval.corpus_index import Bars, judged_but_absent, no_bars, open_index
-from eval.measures import DEFAULT_MEASURES, parse_measures
-from eval.provenance import provenance
+from eval.corpus_index import (
+    Bars,
+    check_ids,
+    judged_but_absent,
+    no_bars,
+    open_index,
+    searched_otherwise,
+)
+from eval.measures import DEFAULT_MEASURES, cutoff, parse_measures
+from eval.provenance import hashes, provenance
 from eval.results import Cost, Experiment, Shown
 from eval.scoring import Scoring
-from eval.systems import Answer, System, named_systems
+from eval.systems import Answer, System, distinct, named_systems, run_file
 from eval.timing import Timing
+from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.index import Index as StoredIndex
 from search.index import Index
@@ -31,7 +39,8 @@ class Plan:
     documents), lexical, and dense and hybrid where the index has vectors; `functions` are systems
     of the library's user by name, compared beside them. `baseline` None is lexical where it is
     among the systems, else the first; it may be a run file of its own. `split` None is test, or
-    the only one. `top` documents are asked of each system.
+    the only one. `top` documents are asked of each system. `reuse` takes finished runs from the
+    cache where nothing that they depend on has changed.
     """
 
     collection: str
@@ -45,6 +54,7 @@ class Plan:
     top: int = 1000
     timed: bool = True
     drop_identical: bool = False
+    reuse: bool = True
 
 
 def run_experiment(
@@ -56,23 +66,20 @@ def run_experiment(
         ClozeError: a name is not known, a file can't be read, or the index does not hold the
             collection's documents.
     """
-    measures = parse_measures(plan.measures)
+    measures = _measures(plan)
     systems = None if plan.systems is None else named_systems(plan.systems)
     collection = open_collection(plan.collection, plan.split)
     with _index(plan, systems, collection, device, threads, bars) as index:
+        notices = [*collection.notices, *_about(collection, index, systems)]
         systems = [*(systems or _of_index(index)), *_functions(plan.functions)]
-        systems, baseline = choose_baseline(systems, plan.baseline)
-        notices = [*collection.notices]
-        if index is not None:
-            notices += judged_but_absent(collection, index)
-        scoring = Scoring(index, collection.queries, plan.top)
+        systems, baseline = line_up(systems, plan.baseline)
+        scoring = Scoring(index, collection.queries, plan.top, reuse=plan.reuse)
         with bars(scoring.position, "queries") as progress:
             runs = scoring.runs(systems, plan.functions, progress)
+        notices += scoring.notices
         if plan.drop_identical:
             runs = without_identical(runs)
-        if scoring.reused:
-            notices.append(f"finished runs were reused: {', '.join(scoring.reused)}")
-        costs = _costs(systems, collection, index, bars) if plan.timed else {}
+        costs = _costs(systems, collection, index, bars, notices) if plan.timed else {}
         with bars(lambda: None, "systems") as progress:
             results = analyse(runs, collection.qrels, measures, baseline, costs, progress)
         return Experiment(
@@ -94,9 +101,23 @@ def run_experiment(
                 seed=SEED,
                 permutations=PERMUTATIONS,
                 runs=scoring.tags,
+                files=hashes(system.place for system in systems if system.kind == "run"),
             ),
-            documents=_reader(index),
+            documents=_reader(collection, index),
         )
+
+
+def _measures(plan: Plan) -> tuple[str, ...]:
+    """Read the measures, and check that enough documents are asked for."""
+    measures = parse_measures(plan.measures)
+    for measure in measures:
+        depth = cutoff(measure) or 1
+        if depth > plan.top:
+            raise ClozeError(
+                f"{measure} looks at {depth} documents, --top asks for {plan.top}; raise --top, or "
+                "leave the measure out"
+            )
+    return measures
 
 
 def _index(
@@ -118,6 +139,24 @@ def _index(
     )  # fmt: skip
 
 
+def _about(
+    collection: Collection, index: Index | None, systems: Sequence[System] | None
+) -> list[str]:
+    """Tell what of the index the reader of the figures must know."""
+    if index is None:
+        return []
+    check_ids(index)
+    notices = [*judged_but_absent(collection, index), *searched_otherwise(index)]
+    if systems is None and index.manifest.encoder is None:
+        notices.append(f"{index.folder} has no vectors: dense and hybrid are left out")
+    if systems is None and index.lexical.count > _BASELINE_DOCUMENTS:
+        notices.append(
+            f"rank-bm25 scores every document and is left out above {_BASELINE_DOCUMENTS:,}; name "
+            "it in --systems to have it"
+        )
+    return notices
+
+
 def _of_index(index: Index | None) -> list[System]:
     """Return the systems that are compared where none are named."""
     if index is None:
@@ -131,50 +170,67 @@ def _functions(functions: Mapping[str, Answer]) -> list[System]:
     return [System(name=name, kind="callable") for name in functions]
 
 
-def choose_baseline(systems: Sequence[System], baseline: str | None) -> tuple[list[System], str]:
-    """Return the systems with the baseline among them, and its name.
+def line_up(systems: Sequence[System], baseline: str | None) -> tuple[list[System], str]:
+    """Return the systems, the baseline among them, with names of their own; and its name.
 
     Raises:
-        ClozeError: it is none of them and no run file.
+        ClozeError: the baseline is none of them and no run file, or two are named alike.
     """
     names = [system.name for system in systems]
     if baseline is None:
-        return list(systems), "lexical" if "lexical" in names else names[0]
+        return distinct(systems), "lexical" if "lexical" in names else names[0]
     if baseline in names:
-        return list(systems), baseline
-    if not Path(baseline).is_file():
+        return distinct(systems), baseline
+    if not Path(baseline).exists():
         raise ClozeError(
             f"the baseline {baseline!r} is none of the systems ({', '.join(names)}) and no run file"
         )
-    (added,) = named_systems([baseline])
-    return [added, *systems], added.name
+    lined = distinct([run_file(baseline), *systems])
+    return lined, lined[0].name
 
 
 def _costs(
-    systems: Sequence[System], collection: Collection, index: Index | None, bars: Bars
+    systems: Sequence[System],
+    collection: Collection,
+    index: Index | None,
+    bars: Bars,
+    notices: list[str],
 ) -> dict[str, Cost]:
-    """Time the systems that a process of their own can open."""
+    """Time the systems that a process of their own can open; a failure is told, no more."""
     opened = [system for system in systems if system.has_name]
     timing = Timing(opened, collection.queries, index)
-    with bars(timing.position, "queries") as progress:
-        return timing.costs(progress)
+    try:
+        with bars(timing.position, "queries") as progress:
+            return timing.costs(progress)
+    except ClozeError as error:
+        notices.append(str(error))
+        return {}
 
 
-def _reader(index: StoredIndex | None) -> Callable[[Sequence[str]], Mapping[str, Shown]]:
+def _reader(
+    collection: Collection, index: StoredIndex | None
+) -> Callable[[Sequence[str]], Mapping[str, Shown]]:
     """Return what reads documents by the ids that runs have, also after the index is closed."""
-    if index is None:
-        return lambda ids: {}
-    folder = index.folder
+    folder = None if index is None else index.folder
 
     def read(ids: Sequence[str]) -> Mapping[str, Shown]:
         wanted = set(ids)
-        with StoredIndex.open(folder) as opened:
-            own = {column(each): each for each in opened.store.live_ids() if column(each) in wanted}
-            rows = opened.store.live(list(own.values()))
-            found = opened.store.documents([row.number for row in rows.values()])
+        documents: Iterable[Document] = ()
+        if folder is not None:
+            documents = _stored(folder, wanted)
+        elif collection.corpus:
+            documents = collection.corpus()
         return {
-            column(document.id): Shown(title=document.title, text=document.text)
-            for document in found.values()
+            written: Shown(title=document.title, text=document.text)
+            for document in documents
+            if (written := column(document.id)) in wanted
         }
 
     return read
+
+
+def _stored(folder: Path, wanted: Set[str]) -> list[Document]:
+    with StoredIndex.open(folder) as opened:
+        own = [each for each in opened.store.live_ids() if column(each) in wanted]
+        rows = opened.store.live(own)
+        return list(opened.store.documents([row.number for row in rows.values()]).values())

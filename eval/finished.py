@@ -4,44 +4,76 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from eval.bench.figures import processor
 from eval.runs import Run
 from eval.systems import System
 from indexer.index import Index
 from indexer.models import cache_home
 
-# Whose versions may change a ranking.
+# Whose versions may change a ranking or a figure.
 _PACKAGES = (
-    "cloze-search", "faiss-cpu", "faiss-gpu", "numpy", "openvino", "PyStemmer", "rank-bm25",
-    "stop-words", "tantivy", "tokenizers", "torch",
+    "cloze-search", "faiss-cpu", "faiss-gpu", "ir-measures", "numpy", "openvino", "PyStemmer",
+    "pytrec-eval-terrier", "rank-bm25", "scipy", "statsmodels", "stop-words", "tantivy",
+    "tokenizers", "torch",
 )  # fmt: skip
+_ROOT = Path(__file__).resolve().parents[1]
+# Our own code that may change a ranking.
+_SOURCES = ("indexer", "search", "eval/baselines.py", "eval/scoring.py")
 
 
-def run_key(system: System, index: Index, queries: Mapping[str, str], top: int) -> str:
-    """Hash what a run depends on: queries, documents, settings, the system's own, and versions."""
+def index_state(index: Index) -> dict[str, Any]:
+    """Return all of an index that its rankings depend on, as JSON, at its newest commit.
+
+    The documents alone don't tell: BM25's statistics count deleted ones until compaction.
+    """
+    index.refresh()
     sealed = asdict(index.manifest)
     del sealed["data"]
+    return {
+        "documents": index.store.digest(),
+        "sequence": index.store.sequence,
+        "purges": index.store.purges,
+        "dead": index.lexical.dead,
+        "manifest": sealed,
+        "device": index.device,
+    }
+
+
+def run_key(system: System, state: Mapping[str, Any], queries: Mapping[str, str], top: int) -> str:
+    """Hash what a run depends on: queries, index, the system's own, machine, code and versions."""
     parts = {
         "system": [system.kind, system.name, sorted(system.options.items())],
         "queries": list(queries.items()),
-        "documents": index.store.digest(),
-        "index": sealed,
-        "device": index.device,
+        "index": state,
         "top": top,
+        "machine": [processor(), platform.python_version()],
+        "code": code_digest(_SOURCES),
         "versions": versions(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Return the installed versions of the packages that may change a ranking."""
-    from importlib.metadata import PackageNotFoundError
+@lru_cache
+def code_digest(sources: tuple[str, ...]) -> str:
+    """Return a sha256 over our own source files: modules, and all that packages hold."""
+    whole = hashlib.sha256()
+    for source in sources:
+        place = _ROOT / source
+        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            whole.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes() + b"\0")
+    return whole.hexdigest()
 
+
+def versions() -> dict[str, str]:
+    """Return the installed versions of the packages that may change a ranking or a figure."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -51,8 +83,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_run(key: str, name: str) -> Run | None:
-    """Return a finished run, its scores as they were; None where it is not kept, or not whole."""
+def load_run(key: str, name: str, queries: Iterable[str]) -> Run | None:
+    """Return a finished run of these queries, its scores as they were; None without a whole one."""
     try:
         with gzip.open(_place(key), "rt", encoding="utf-8") as file:
             ranked = {}
@@ -61,19 +93,25 @@ def load_run(key: str, name: str) -> Run | None:
                 ranked[query] = list(zip(documents, scores, strict=True))
     except (OSError, EOFError, ValueError):
         return None
-    return Run(name=name, ranked=ranked)
+    return Run(name=name, ranked=ranked) if list(ranked) == list(queries) else None
 
 
 def keep_run(key: str, run: Run) -> None:
-    """Keep a run; it appears whole or not at all."""
+    """Keep a run; it appears whole or not at all.
+
+    Raises:
+        OSError: the cache can't be written.
+    """
     place = _place(key)
     place.parent.mkdir(parents=True, exist_ok=True)
     scratch = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
         with gzip.open(scratch, "wt", compresslevel=1, encoding="utf-8") as file:
             for query, ranked in run.ranked.items():
-                line: list[Any] = [query, *map(list, zip(*ranked, strict=True))]
-                file.write(json.dumps(line if ranked else [query, [], []]) + "\n")
+                columns = list(map(list, zip(*ranked, strict=True))) or [[], []]
+                file.write(json.dumps([query, *columns]) + "\n")
+        with scratch.open("rb") as written:
+            os.fsync(written.fileno())
         scratch.replace(place)
     finally:
         scratch.unlink(missing_ok=True)

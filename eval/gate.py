@@ -1,5 +1,6 @@
 """A gate for continuous integration: did a system get worse than the baseline?"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,17 +38,22 @@ def parse_gate(text: str) -> Gate:
     Raises:
         ClozeError: it is not of that form.
     """
-    name, separator, number = text.rpartition("=")
+    name, _, number = text.rpartition("=")
     try:
         tolerance = float(number)
     except ValueError:
-        separator = ""
-    if not separator or not tolerance >= 0:
+        tolerance = -1.0
+    if not name.strip() or not 0 <= tolerance < math.inf:
         raise ClozeError(
             f"--fail-if-worse {text!r} is not of the form MEASURE=LOSS; write nDCG@10=0.01"
         )
-    (measure,) = parse_measures([name])
-    return Gate(measure=measure, tolerance=tolerance)
+    measures = parse_measures([name])
+    if len(measures) > 1:
+        raise ClozeError(
+            f"--fail-if-worse {text!r} names {len(measures)} measures ({', '.join(measures)}); "
+            "name one"
+        )
+    return Gate(measure=measures[0], tolerance=tolerance)
 
 
 def failures(experiment: Experiment, gate: Gate) -> list[str]:
@@ -57,9 +63,14 @@ def failures(experiment: Experiment, gate: Gate) -> list[str]:
     lost most.
 
     Raises:
-        ClozeError: the measure is none of the experiment's.
+        ClozeError: the measure is none of the experiment's, or nothing was compared.
     """
     gate.check(experiment.measures)
+    if not any(system.comparisons for system in experiment.systems):
+        raise ClozeError(
+            f"--fail-if-worse needs a system besides the baseline {experiment.baseline}, and there "
+            "is none; name one, or another --baseline"
+        )
     found = []
     for system in experiment.systems:
         comparison = system.comparisons.get(gate.measure)
@@ -75,6 +86,18 @@ def failures(experiment: Experiment, gate: Gate) -> list[str]:
             f"{gate.tolerance:g} that is borne; worst queries: {worst}"
         )
     return found
+
+
+def borne(experiment: Experiment, gate: Gate) -> list[str]:
+    """Tell, a line a system, of losses beyond what is borne that may be luck."""
+    return [
+        f"{system.name} lost {-comparison.difference:.4f} {gate.measure}, more than the "
+        f"{gate.tolerance:g} that is borne, which may be luck (p={comparison.p_holm:.2g}): passed"
+        for system in experiment.systems
+        if (comparison := system.comparisons.get(gate.measure))
+        and comparison.difference < -gate.tolerance
+        and not _fails(comparison, gate)
+    ]
 
 
 def _fails(comparison: Comparison, gate: Gate) -> bool:

@@ -82,6 +82,16 @@ def score(qrels: Qrels, run: Run, measures: Sequence[str]) -> dict[str, dict[str
     return values
 
 
+def cutoff(measure: str) -> int | None:
+    """Return how many documents from the top a measure looks at.
+
+    None is all of them, and where unjudged ones are taken out first that can't be known.
+    """
+    parameters = ir_measures.parse_measure(measure).params
+    found: int | None = None if parameters.get("judged_only") else parameters.get("cutoff")
+    return found
+
+
 def mean(values: Mapping[str, float]) -> float:
     """Return the arithmetic mean over queries.
 

@@ -1,12 +1,13 @@
 """Runs of all systems over all queries: the index's first stages once, finished runs reused."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from eval.baselines import RankBM25
-from eval.finished import keep_run, load_run, run_key
+from eval.finished import index_state, keep_run, load_run, run_key
 from eval.runs import Ranked, Run, read_run
-from eval.systems import Answer, System, check_answer, load_callable
+from eval.systems import Answer, System, ask, load_callable
+from indexer.errors import ClozeError
 from indexer.progress import Progress, Step, silent
 from search.index import Index
 from search.runs import column
@@ -15,17 +16,22 @@ from search.runs import column
 class Scoring:
     """Answers every query by every system; `index` may be None where none needs it.
 
-    `tags` holds for each finished run the name that its TREC file carries, with the hash of what
-    it depends on; `reused` names the systems whose runs were in the cache.
+    With `reuse`, runs that were finished before are taken from the cache, and new ones kept there.
+    `tags` holds for each run of the index the name that its TREC file carries, with the hash of
+    what it depends on; `notices` are for the reader of the figures.
     """
 
-    def __init__(self, index: Index | None, queries: Mapping[str, str], top: int) -> None:
+    def __init__(
+        self, index: Index | None, queries: Mapping[str, str], top: int, *, reuse: bool = True
+    ) -> None:
         """Prepare to answer queries of (id, text), `top` documents each."""
         self.index = index
         self.queries = queries
         self.top = top
+        self.reuse = reuse
         self.tags: dict[str, str] = {}
-        self.reused: list[str] = []
+        self.notices: list[str] = []
+        self._keys: dict[str, str] = {}
         self._progress: Progress = silent
         self._done = 0
         self._total = 0
@@ -35,39 +41,48 @@ class Scoring:
         return self._done / self._total if self._total else None
 
     def runs(
-        self, systems: Iterable[System], functions: Mapping[str, Answer], progress: Progress
+        self, systems: Sequence[System], functions: Mapping[str, Answer], progress: Progress
     ) -> dict[str, Run]:
         """Return each system's run, by its name; `functions` are the library's own callables."""
         self._progress = progress
-        systems = list(systems)
         self._total = len(self.queries) * len(systems)
-        runs: dict[str, Run] = {}
-        missing = []
+        before = index_state(self.index) if self.index else {}
         for system in systems:
-            if system.needs_index and (kept := self._kept(system)):
-                runs[system.name] = kept
+            if system.needs_index:
+                self._keys[system.name] = run_key(system, before, self.queries, self.top)
+                self.tags[system.name] = f"{column(system.name)}-{self._keys[system.name][:12]}"
+        kept = self._kept(systems)
+        left = [system for system in systems if system.name not in kept]
+        made = self._modes([system for system in left if system.kind == "mode"])
+        for system in left:
+            if system.kind == "run":
+                made[system.name] = read_judged_run(system, self.queries, "the collection")
                 self._advance(len(self.queries))
-            elif system.kind == "mode":
-                missing.append(system)
-            elif system.kind == "run":
-                runs[system.name] = read_run(Path(system.place), system.name)
-                self._advance(len(self.queries))
-        runs |= self._modes(missing)
-        for system in systems:
-            if system.name not in runs:
-                runs[system.name] = self._one_by_one(system, functions)
-        return {system.name: runs[system.name] for system in systems}
+            elif system.name not in made:
+                made[system.name] = self._one_by_one(system, functions)
+        if self.index and index_state(self.index) != before:
+            self.notices.append(
+                f"{self.index.folder} was written to meanwhile: the systems did not all see the "
+                "same documents"
+            )
+        else:
+            self._keep(made)
+        self.notices += unjudged_queries(made, self.queries)
+        return {system.name: (kept | made)[system.name] for system in systems}
 
-    def _kept(self, system: System) -> Run | None:
-        if self.index is None:
-            raise AssertionError("a system that needs the index came without one")
-        key = run_key(system, self.index, self.queries, self.top)
-        self.tags[system.name] = f"{column(system.name)}-{key[:12]}"
-        if kept := load_run(key, system.name):
-            self.reused.append(system.name)
+    def _kept(self, systems: Sequence[System]) -> dict[str, Run]:
+        """Return the finished runs that the cache has."""
+        kept: dict[str, Run] = {}
+        for system in systems:
+            key = self._keys.get(system.name)
+            if key and self.reuse and (run := load_run(key, system.name, self.queries)):
+                kept[system.name] = run
+                self._advance(len(self.queries))
+        if kept:
+            self.notices.append(f"finished runs were reused: {', '.join(kept)}")
         return kept
 
-    def _modes(self, systems: list[System]) -> dict[str, Run]:
+    def _modes(self, systems: Sequence[System]) -> dict[str, Run]:
         """Answer each query by all modes together, so that each retrieval runs once."""
         if not systems or self.index is None:
             return {}
@@ -78,10 +93,7 @@ class Scoring:
             for system, answer in zip(systems, answers, strict=True):
                 ranked[system.name][query] = _encoded(answer)
             self._advance(len(systems))
-        return {
-            system.name: self._keep(system, Run(name=system.name, ranked=ranked[system.name]))
-            for system in systems
-        }
+        return {name: Run(name=name, ranked=found) for name, found in ranked.items()}
 
     def _one_by_one(self, system: System, functions: Mapping[str, Answer]) -> Run:
         answer = self._answer(system, functions)
@@ -89,7 +101,7 @@ class Scoring:
         for query, text in self.queries.items():
             ranked[query] = _encoded(answer(text, self.top)) if text.strip() else []
             self._advance(1)
-        return self._keep(system, Run(name=system.name, ranked=ranked))
+        return Run(name=system.name, ranked=ranked)
 
     def _answer(
         self, system: System, functions: Mapping[str, Answer]
@@ -98,12 +110,15 @@ class Scoring:
             documents = (document for _, document in self.index.store.all_live())
             return RankBM25(system.name, documents, self.index.analyzer).rank
         function = functions.get(system.name) or load_callable(system.place)
-        return lambda text, top: check_answer(system.name, function(text, top))[:top]
+        return lambda text, top: ask(system.name, function, text, top)
 
-    def _keep(self, system: System, run: Run) -> Run:
-        if system.needs_index and self.index is not None:
-            keep_run(run_key(system, self.index, self.queries, self.top), run)
-        return run
+    def _keep(self, made: Mapping[str, Run]) -> None:
+        for name, run in made.items():
+            if self.reuse and name in self._keys:
+                try:
+                    keep_run(self._keys[name], run)
+                except OSError as error:
+                    self.notices.append(f"the run of {name} could not be kept: {error}")
 
     def _advance(self, queries: int) -> None:
         self._done += queries
@@ -112,3 +127,30 @@ class Scoring:
 
 def _encoded(ranked: Iterable[tuple[str, float]]) -> Ranked:
     return [(column(document), score) for document, score in ranked]
+
+
+def read_judged_run(system: System, judged: Collection[str], of: str) -> Run:
+    """Read the run file of a system, which must answer one of the judged queries at least.
+
+    Raises:
+        ClozeError: it answers none, or as `read_run`; `of` tells whose queries they are.
+    """
+    run = read_run(Path(system.place), system.name)
+    if not run.ranked:
+        raise ClozeError(f"{system.place} is empty; give a run of these queries")
+    if not any(query in judged for query in run.ranked):
+        raise ClozeError(
+            f"{system.place} and {of} have no query in common: {min(run.ranked)!r} is of the one, "
+            f"{min(judged)!r} of the other; give a run of these queries"
+        )
+    return run
+
+
+def unjudged_queries(runs: Mapping[str, Run], judged: Collection[str]) -> list[str]:
+    """Tell, a line a run, of queries that it answers and nobody judged."""
+    counts = {name: sum(query not in judged for query in run.ranked) for name, run in runs.items()}
+    return [
+        f"{name} also answers {count:,} queries without judgements, which are left out"
+        for name, count in counts.items()
+        if count
+    ]

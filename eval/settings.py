@@ -6,10 +6,9 @@ from math import log
 from pathlib import Path
 from typing import Literal
 
-from indexer.defaults import write_defaults
+from indexer.defaults import change_defaults
 from indexer.index import Index
-from indexer.manifest import Defaults, read_manifest
-from indexer.reweighting import set_title_weight
+from indexer.manifest import Defaults
 from search.engine import BUILT_IN
 
 WEIGHTS = tuple(step / 20 for step in range(21))
@@ -82,12 +81,12 @@ def write_setting(folder: Path, present: Setting, chosen: Setting) -> None:
     Raises:
         ClozeError: another process is writing to the index.
     """
-    set_title_weight(folder, chosen.title_weight)
-    stored = read_manifest(folder).defaults
-    changed = Defaults(
-        fusion=stored.fusion if chosen.fusion == present.fusion else chosen.fusion,
-        weight=stored.weight if chosen.weight in (present.weight, None) else chosen.weight,
-        depth=stored.depth if chosen.depth == present.depth else chosen.depth,
-    )
-    if changed != stored:
-        write_defaults(folder, changed)
+
+    def change(stored: Defaults) -> Defaults:
+        return Defaults(
+            fusion=stored.fusion if chosen.fusion == present.fusion else chosen.fusion,
+            weight=stored.weight if chosen.weight in (present.weight, None) else chosen.weight,
+            depth=stored.depth if chosen.depth == present.depth else chosen.depth,
+        )
+
+    change_defaults(folder, change, title_weight=chosen.title_weight)

@@ -10,13 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.collections import Collection
 from eval.judgements import Qrels
-from eval.measures import score
+from eval.measures import cutoff, score
 from eval.runs import Ranked, Run
 from eval.settings import Setting
 from indexer.index import Index
@@ -52,7 +51,7 @@ class Sweep:
     def run(self, settings: Sequence[Setting], progress: Progress) -> Values:
         """Return the measure of every setting for every query, in the order of both."""
         queries = self._collection.queries
-        top = ir_measures.parse_measure(self._measure).params.get("cutoff", _TOP)
+        top = cutoff(self._measure) or _TOP
         values = np.zeros((len(settings), len(queries)))
         with ExitStack() as stack:
             # One commit for all queries: postings of other weights are made from it too.

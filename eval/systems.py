@@ -2,11 +2,10 @@
 
 import difflib
 import importlib
-import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -19,7 +18,9 @@ Answer: TypeAlias = Callable[[str, int], Iterable[tuple[str, float]]]
 
 MODES = ("lexical", "dense", "hybrid")
 _OPTIONS: dict[str, Callable[[str], Any]] = {"fusion": str, "weight": float, "depth": int}
+_EXAMPLES = {"fusion": "fusion=rrf", "weight": "weight=0.7", "depth": "depth=100"}
 _PATTERN = re.compile(r"(?P<mode>[a-z]+)(?:\((?P<options>[^()]*)\))?$")
+_LARGEST = (2 - 2**-23) * 2**127  # of float32
 _RUN_SUFFIXES = (".trec", ".run", ".txt", ".res", ".gz")
 
 
@@ -69,16 +70,37 @@ def named_systems(names: Iterable[str]) -> list[System]:
     systems = [_parse(name) for text in names for name in split_names(text)]
     if not systems:
         raise ClozeError(f"no system was named; there are {', '.join((*VARIANTS, *MODES))}")
+    return distinct(systems)
+
+
+def run_file(path: str) -> System:
+    """Return the system whose answers a TREC run file holds; it is named by the file's stem.
+
+    Raises:
+        ClozeError: there is no such file.
+    """
+    if not Path(path).exists() or Path(path).is_dir():
+        raise ClozeError(f"there is no run file {path}; check the path")
+    return System(name=Path(path.removesuffix(".gz")).stem, kind="run", place=path)
+
+
+def distinct(systems: Sequence[System]) -> list[System]:
+    """Return the systems with names of their own: a run whose name another has gets its path's.
+
+    Raises:
+        ClozeError: two are named alike all the same.
+    """
     counts = Counter(system.name for system in systems)
-    # Runs of one name in several folders are told apart by their paths.
-    systems = [
-        replace(system, name=system.place) if counts[system.name] > 1 and system.place else system
+    named = [
+        replace(system, name=system.place)
+        if system.kind == "run" and counts[system.name] > 1
+        else system
         for system in systems
     ]
-    ((name, count),) = Counter(system.name for system in systems).most_common(1)
-    if count > 1:
-        raise ClozeError(f"{count} systems are named {name!r}; name each once")
-    return systems
+    for name, count in Counter(system.name for system in named).items():
+        if count > 1:
+            raise ClozeError(f"{count} systems are named {name!r}; name each once")
+    return named
 
 
 def _parse(name: str) -> System:
@@ -86,11 +108,10 @@ def _parse(name: str) -> System:
         return System(name=name, kind="baseline")
     found = _PATTERN.match(name)
     if found and found["mode"] in MODES:
-        options = _options(name, found["options"] or "")
-        return System(name=name, kind="mode", options={"mode": found["mode"], **options})
+        options = _options(name, found["mode"], found["options"] or "")
+        return System(name=name, kind="mode", options=options)
     if Path(name).is_file() or name.endswith(_RUN_SUFFIXES):
-        stem = Path(name.removesuffix(".gz")).stem
-        return System(name=stem, kind="run", place=name)
+        return run_file(name)
     module, separator, function = name.partition(":")
     if separator and module and function.isidentifier():
         return System(name=function, kind="callable", place=name)
@@ -102,17 +123,29 @@ def _parse(name: str) -> System:
     )
 
 
-def _options(name: str, text: str) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def _options(name: str, mode: str, text: str) -> dict[str, Any]:
+    """Read the options of a mode, and check that a search will take them."""
+    options: dict[str, Any] = {"mode": mode}
     for part in filter(None, (each.strip() for each in text.split(","))):
-        key, _, value = part.partition("=")
+        key, _, value = (each.strip() for each in part.partition("="))
+        takes = _OPTIONS if mode == "hybrid" else {"depth": int}
         try:
-            options[key.strip()] = _OPTIONS[key.strip()](value.strip())
+            options[key] = takes[key](value)
         except (KeyError, ValueError):
             raise ClozeError(
-                f"{name!r}: {part!r} is no option of a system; write fusion=rrf, weight=0.7 or "
-                "depth=100"
+                f"{name!r}: {part!r} is no option of {mode}, which takes "
+                f"{' and '.join(_EXAMPLES[each] for each in takes)}"
             ) from None
+    fitting = (
+        options.get("fusion") in (None, "minmax", "rrf")
+        and 0 <= options.get("weight", 0) <= 1
+        and options.get("depth", 1) >= 1
+    )
+    if not fitting:
+        raise ClozeError(
+            f"{name!r} has an option out of its range: fusion is minmax or rrf, weight from 0 to "
+            "1, depth 1 or more"
+        )
     return options
 
 
@@ -127,12 +160,30 @@ def load_callable(place: str) -> Answer:
         sys.path.append("")  # last, so that no file there stands before an installed package
     try:
         found: Answer = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever the user's module does when it is imported
         raise ClozeError(
-            f"{place} can't be had ({error}); name a module in this folder or an installed one, "
-            "and a function of (query, top) that returns (document id, score) pairs"
-        ) from None
+            f"{place} can't be had ({type(error).__name__}: {error}); name a module in this folder "
+            "or an installed one, and a function of (query, top) that returns (document id, score) "
+            "pairs"
+        ) from error
+    if not callable(found):
+        raise ClozeError(f"{place} is {found!r}, not a function of (query, top); name one")
     return found
+
+
+def ask(name: str, function: Answer, query: str, top: int) -> list[tuple[str, float]]:
+    """Ask a user's function for the best documents, and check its answer.
+
+    Raises:
+        ClozeError: it fails, or as `check_answer`.
+    """
+    try:
+        answer = function(query, top)
+    except Exception as error:
+        raise ClozeError(
+            f"{name} failed on the query {query!r} ({type(error).__name__}: {error}); mend it"
+        ) from error
+    return check_answer(name, answer)[:top]
 
 
 def check_answer(name: str, answer: Iterable[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -140,7 +191,7 @@ def check_answer(name: str, answer: Iterable[tuple[str, float]]) -> list[tuple[s
 
     Raises:
         ClozeError: it is not made of (document id, score) pairs, a document comes twice, or a
-            score is not a number.
+            score is no finite number that fits 32 bits, as a run file needs it.
     """
     try:
         pairs = [(str(document), float(score)) for document, score in answer]
@@ -153,7 +204,10 @@ def check_answer(name: str, answer: Iterable[tuple[str, float]]) -> list[tuple[s
     for document, score in pairs:
         if document in seen:
             raise ClozeError(f"{name} returned document {document!r} twice for one query; mend it")
-        if math.isnan(score):
-            raise ClozeError(f"{name} gave document {document!r} the score NaN; mend it")
+        if not -_LARGEST <= score <= _LARGEST:  # written so that NaN fails too
+            raise ClozeError(
+                f"{name} gave document {document!r} the score {score}, not a finite number that "
+                "fits 32 bits; mend it"
+            )
         seen.add(document)
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eval.judgements import Qrels
-from eval.measures import mean, score
+from eval.measures import cutoff, mean, score
 from eval.results import TieRange
 from eval.runs import Ranked, Run
 
@@ -30,14 +30,14 @@ def tie_range(qrels: Qrels, run: Run, measure: str) -> TieRange:
         run: the answers with the scores that the system gave.
         measure: a canonical name, as `parse_measures` returns it.
     """
-    cutoff = _cutoff(measure)
+    depth = cutoff(measure)
     worth = _worth(measure)
     best: dict[str, Ranked] = {}
     worst: dict[str, Ranked] = {}
     for query in qrels:
         ranked = run.ranked.get(query, ())
         groups = _groups(ranked)
-        if not _touches(groups, cutoff):
+        if not _touches(groups, depth):
             continue
         values = np.array([worth(qrels[query], document) for document, _ in ranked])
         # Stable, so that equal values stay as they are.
@@ -49,15 +49,6 @@ def tie_range(qrels: Qrels, run: Run, measure: str) -> TieRange:
         low=_mean_with(qrels, as_ranked, worst, measure),
         high=_mean_with(qrels, as_ranked, best, measure),
     )
-
-
-def _cutoff(measure: str) -> int | None:
-    """Return how deep a measure looks; with unjudged documents taken out that is not known."""
-    parsed = ir_measures.parse_measure(measure)
-    if parsed.params.get("judged_only"):
-        return None
-    cutoff: int | None = parsed.params.get("cutoff")
-    return cutoff
 
 
 def _worth(measure: str) -> Callable[[Mapping[str, int], str], int]:
@@ -81,9 +72,9 @@ def _groups(ranked: Ranked) -> Groups:
     return np.concatenate(([0], np.cumsum(scores[1:] != scores[:-1])))[: len(scores)]
 
 
-def _touches(groups: Groups, cutoff: int | None) -> bool:
+def _touches(groups: Groups, depth: int | None) -> bool:
     """Tell whether a document within the cut-off shares its group with the next one."""
-    return bool(np.any(groups[1:][:cutoff] == groups[:-1][:cutoff]))
+    return bool(np.any(groups[1:][:depth] == groups[:-1][:depth]))
 
 
 def _mean_with(

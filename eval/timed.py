@@ -5,12 +5,13 @@ one is a query; each is answered by a line of JSON, and the end of input by the 
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, TypeAlias
 
-from eval.systems import System, check_answer, load_callable
+from eval.systems import System, ask, load_callable
 
 TOP = 10
 
@@ -30,7 +31,7 @@ def open_system(description: dict[str, Any]) -> Timed:
     system = System(**description["system"])
     if system.kind == "callable":
         function = load_callable(system.place)
-        return _clocked(lambda query: check_answer(system.name, function(query, TOP)))
+        return _clocked(lambda query: ask(system.name, function, query, TOP))
 
     from search.index import Index
 
@@ -77,6 +78,8 @@ def peak_bytes() -> int | None:
 
 def main() -> None:
     """Serve one system over standard input and output, until the input ends."""
+    # Ctrl-C is the parent's to answer, which then ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever a library prints must not stand between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
 

@@ -100,8 +100,8 @@ def _running(description: dict[str, Any]) -> Iterator[_Process]:
 class Timing:
     """Times systems that have a name, on at most 300 of the queries.
 
-    Every system is warmed up on 10 queries, then each query is answered by all of them in turn, so
-    that what else the machine does falls on all alike.
+    Every system is warmed up on 10 queries that are not timed, then each query is answered by all
+    of them in turn, so that what else the machine does falls on all alike.
     """
 
     def __init__(
@@ -110,8 +110,9 @@ class Timing:
         """Prepare to time systems; `index` may be None where none needs it."""
         self.systems = systems
         self.index = index
-        self._asked = sample([text for text in queries.values() if text.strip()])
-        self._warm_up = self._asked[:WARM_UP]
+        texts = [text for text in queries.values() if text.strip()]
+        self._asked = sample(texts)
+        self._warm_up = others(texts, self._asked)
         self._done = 0
 
     def position(self) -> float | None:
@@ -168,6 +169,17 @@ def sample(queries: Sequence[str]) -> list[str]:
     if len(queries) <= MOST_QUERIES:
         return list(queries)
     return random.Random(0).sample(list(queries), MOST_QUERIES)
+
+
+def others(queries: Sequence[str], asked: Sequence[str]) -> list[str]:
+    """Return 10 queries that are not asked: of those left over, else asked ones turned around.
+
+    An answer that a system has kept must not be what is timed.
+    """
+    known = set(asked)
+    left = [query for query in queries if query not in known]
+    turned = (" ".join(reversed(query.split())) for query in asked)
+    return [*left, *(query for query in turned if query not in known)][:WARM_UP]
 
 
 def _cost(took: Sequence[Mapping[str, float]], size: int | None, peak: int | None) -> Cost:

@@ -18,9 +18,10 @@ from indexer.filters import Filter
 from indexer.lock import writer_lock
 from indexer.manifest import (
     EncoderSeal,
-    Manifest,
     check_encoder,
+    check_unchanged,
     read_manifest,
+    read_stamped,
     stamp,
     write_manifest,
 )
@@ -50,25 +51,26 @@ class Index:
     Use it from one thread; several processes may open one folder.
     """
 
-    def __init__(
-        self, folder: Path, manifest: Manifest, *, device: str = "cpu", threads: int | None = None
-    ) -> None:
-        """Open the structures of a folder whose manifest has been read; `open` is the way in."""
+    def __init__(self, folder: Path, *, device: str = "cpu", threads: int | None = None) -> None:
+        """Open the structures of a folder that is an index; `open` is the way in."""
         self.folder = folder
         self.device = device
         self.threads = budget(threads)
         self.notices: list[str] = []
-        self._attach(manifest)
+        self._attach()
 
-    def _attach(self, manifest: Manifest) -> None:
-        """Open the data that a manifest names."""
-        self.manifest = manifest
-        self._seen = stamp(self.folder)
-        self.data = self.folder / manifest.data
-        self.analyzer = Analyzer(manifest.language)
-        self.store, self.lexical = open_structures(
-            self.folder, self.data, self.analyzer, manifest.title_weight, self.notices
-        )
+    def _attach(self) -> None:
+        """Open the data that the manifest names, again where it is replaced meanwhile."""
+        while True:
+            self.manifest, self._seen = read_stamped(self.folder)
+            self.data = self.folder / self.manifest.data
+            self.analyzer = Analyzer(self.manifest.language)
+            self.store, self.lexical = open_structures(
+                self.folder, self.data, self.analyzer, self.manifest.title_weight, self.notices
+            )
+            if stamp(self.folder) == self._seen:
+                break
+            self.store.close()
         self._purges = self.store.purges
         self.sequence = self.lexical.covered
 
@@ -102,7 +104,7 @@ class Index:
             )
         if settings is not None:
             check_settings(path, manifest, settings)
-        index = cls(path, manifest, device=device, threads=threads)
+        index = cls(path, device=device, threads=threads)
         if made is not None:
             index.__dict__["encoder"] = made
         elif settings is not None and settings.model is not None:
@@ -188,14 +190,13 @@ class Index:
 
     def _follow(self) -> None:
         """Take up the manifest that another process has put in place."""
-        manifest = read_manifest(self.folder)
-        self._seen = stamp(self.folder)
+        manifest, self._seen = read_stamped(self.folder)
         self.manifest = replace(self.manifest, defaults=manifest.defaults)
         if manifest != self.manifest:
             Index.close(self)
             for loaded in ("dense", "encoder"):
                 self.__dict__.pop(loaded, None)
-            self._attach(manifest)
+            self._attach()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -225,6 +226,7 @@ class Index:
         Raises:
             ClozeError: an id came twice; what was acknowledged before stays.
         """
+        self.refresh()
         if self.manifest.encoder is not None:
             check_encoder(self.folder, self.manifest.encoder, seal(self.encoder))
         changes = Changes()
@@ -274,15 +276,11 @@ class Index:
                 yield
 
     def _check_current(self) -> None:
-        found = read_manifest(self.folder)
-        if replace(found, defaults=self.manifest.defaults) != self.manifest:
-            raise ClozeError(
-                f"{self.folder} was reindexed by another process while this one had it open; "
-                "run this again"
-            )
+        check_unchanged(self.folder, self.manifest)
 
     def delete(self, ids: Sequence[str], *, progress: Progress = silent) -> int:
         """Delete documents by id; return how many there were."""
+        self.refresh()
         changes = Changes(deleted=self._delete(ids))
         self._finish(changes, progress)
         return changes.deleted

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -171,6 +171,20 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
             )
 
 
+def check_unchanged(folder: Path, known: Manifest) -> Manifest:
+    """Return the manifest as it is now, which may differ from the one known in defaults alone.
+
+    Raises:
+        ClozeError: another process has put other data in its place.
+    """
+    found = read_manifest(folder)
+    if replace(found, defaults=known.defaults) != known:
+        raise ClozeError(
+            f"{folder} was reindexed by another process while this one had it open; run this again"
+        )
+    return found
+
+
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 16 else f"{text[:12]}…"
@@ -180,3 +194,16 @@ def stamp(folder: Path) -> tuple[int, int]:
     """Return what changes when the manifest is replaced."""
     status = (folder / NAME).stat()
     return status.st_ino, status.st_mtime_ns
+
+
+def read_stamped(folder: Path) -> tuple[Manifest, tuple[int, int]]:
+    """Read the manifest, and the stamp that is its own even if it is being replaced.
+
+    Raises:
+        ClozeError: as `read_manifest`.
+    """
+    while True:
+        manifest = read_manifest(folder)
+        seen = stamp(folder)
+        if read_manifest(folder) == manifest:
+            return manifest, seen

@@ -9,7 +9,7 @@ from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.documents import Document
 from indexer.index import Index
 from indexer.lock import writer_lock
-from indexer.manifest import write_manifest
+from indexer.manifest import Defaults, check_unchanged, write_manifest
 from indexer.models import find_model
 from indexer.progress import Progress, silent
 
@@ -30,6 +30,7 @@ class Reindexing:
         self.settings = settings
         self.device = device
         self.threads = threads
+        self.notices: list[str] = []
         self._read = 0
         self._total = 0
 
@@ -47,7 +48,8 @@ class Reindexing:
         wanted = self._settings(old)
         content = find_model(wanted.model or "").content_hash
         # The name holds all that is new, so that a rerun goes on only with what it would build.
-        name = f"data-{content[:12]}-{wanted.passage_tokens}-{wanted.passage_overlap}"
+        parts = (content[:12], wanted.passage_tokens, wanted.passage_overlap, wanted.title_weight)
+        name = "-".join(map(str, ("data", *parts)))
         if old.manifest.data == name:
             name += "-again"
         place = self.folder / name
@@ -59,12 +61,15 @@ class Reindexing:
                 self._read, self._total = 0, old.lexical.count
                 new.add(self._documents(old), sync=True, progress=progress)
                 with writer_lock(self.folder):
+                    found = check_unchanged(self.folder, old.manifest)
                     if old.store.sequence == copied:
                         write_manifest(self.folder, replace(new.manifest, data=name))
                         break
             count = new.lexical.count
+        if found.defaults != Defaults():
+            self.notices.append("the search defaults were the old model's: back to the built-in")
         old.close()
-        remove_data(self.folder, keep=name)
+        _remove_data(self.folder, keep=name)
         return count
 
     def _settings(self, old: Index) -> Settings:
@@ -91,7 +96,7 @@ class Reindexing:
             yield document
 
 
-def remove_data(folder: Path, keep: str) -> None:
+def _remove_data(folder: Path, keep: str) -> None:
     """Remove our data but those in use; readers keep what they have open."""
     for entry in folder.iterdir():
         if entry.name == keep or not _is_ours(entry.name):

@@ -156,19 +156,22 @@ def _deliver(
 ) -> None:
     from pathlib import Path
 
-    from eval.gate import failures, parse_gate
+    from eval.gate import borne, failures, parse_gate
     from eval.report import write_report
     from eval.report.summary import as_json
     from eval.report.tables import text_table
 
-    if out is not None:
-        write_report(experiment, Path(out))
-        notice(f"{Path(out) / 'report.html'} is the report")
     if json:
         emit(as_json(experiment))
     else:
         tell(text_table(experiment))
-    if fail_if_worse is not None and (found := failures(experiment, parse_gate(fail_if_worse))):
-        for line in found:
+    if out is not None:  # after the table, which is then not lost where this fails
+        write_report(experiment, Path(out))
+        notice(f"{Path(out) / 'report.html'} is the report")
+    if fail_if_worse is not None:
+        gate = parse_gate(fail_if_worse)
+        found = failures(experiment, gate)
+        for line in (*found, *borne(experiment, gate)):
             notice(line)
-        raise typer.Exit(1)
+        if found:
+            raise typer.Exit(1)

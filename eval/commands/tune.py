@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eval.commands.extras import check_installed
 from indexer.commands.console import (
     AsJson,
     Device,
@@ -43,6 +44,7 @@ def tune(
     from indexer.threads import budget
 
     budget(threads)
+    check_installed()
     from eval.collections import open_collection
     from eval.settings import write_setting
     from eval.tuning import Plan, Tuner
@@ -100,6 +102,7 @@ def _tell(tuning: "Tuning") -> None:
     tell(f"{what} by {tuning.measure}: {tuning.queries} queries, {len(tuning.choices)} folds")
     if not tuning.has_titles:
         tell("no document has a title: the title weight is left as it is")
+    tell("chosen: of the settings within a standard error of the best, the nearest to the present")
     tell(f"\npresent  {_words(tuning.present)}")
     tell(f"tuned    {_words(tuning.tuned)}")
     for fold, choice in enumerate(tuning.choices, 1):
@@ -155,7 +158,10 @@ def _verdict(tuning: "Tuning", dry_run: bool) -> str:
             "defaults` sets them back."
         )
     if tuning.tuned == tuning.present:
-        return "Nothing changed: on all queries no other setting is better than the present one."
+        return (
+            "Nothing changed: on all queries no other setting is better than the present one by "
+            "more than a standard error."
+        )
     if tuning.comparison.difference <= 0:
         return "Nothing changed: on queries it was not chosen on, the choice is not better."
     return f"Nothing changed: the gain may be luck ({p}, and it takes less than {LARGEST_P:g})."

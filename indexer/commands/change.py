@@ -96,4 +96,6 @@ def reindex(
     )
     with progress_bar(work.position, quiet=False) as progress:
         documents = work.run(progress)
+    for line in work.notices:
+        notice(line)
     tell(f"{index}: {documents:,} documents encoded by {model}")

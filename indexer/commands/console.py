@@ -86,9 +86,9 @@ def progress_bar(
         TextColumn("{task.fields[phase]:>8}"),
         BarColumn(),
         TextColumn(f"{{task.fields[documents]:,}} {unit}, {{task.fields[rate]:.0f}}/s"),
+        TimeRemainingColumn(),
+        TextColumn("left, after"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
         console=Console(stderr=True),
     ) as bar:
         task = bar.add_task("", total=None, phase="open", documents=0, rate=0.0)

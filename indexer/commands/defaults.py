@@ -1,6 +1,6 @@
 """`cloze defaults`: what an index is searched with where a query does not say."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,23 +32,22 @@ def defaults(
     from dataclasses import asdict, replace
     from pathlib import Path
 
-    from indexer.defaults import write_defaults
+    from indexer.defaults import change_defaults
     from indexer.errors import ClozeError
     from indexer.manifest import Defaults, read_manifest
-    from indexer.reweighting import set_title_weight
 
     if fusion not in (None, "minmax", "rrf"):
         raise ClozeError(f"--fusion is {fusion!r}; choose minmax or rrf")
-    folder = Path(index)
-    stored = read_manifest(folder).defaults
     asked = {"fusion": fusion, "weight": weight, "depth": depth}
-    given = {name: value for name, value in asked.items() if value is not None}
-    wanted = replace(Defaults() if reset else stored, **given)  # type: ignore[arg-type]
-    if title_weight is not None:
-        set_title_weight(folder, title_weight)
-    if wanted != stored:
-        write_defaults(folder, wanted)
-    manifest = read_manifest(folder)
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+
+    def change(stored: Defaults) -> Defaults:
+        return replace(Defaults() if reset else stored, **given)
+
+    if given or reset or title_weight is not None:
+        manifest = change_defaults(Path(index), change, title_weight=title_weight)
+    else:
+        manifest = read_manifest(Path(index))
     if json:
         emit(asdict(manifest.defaults) | {"title_weight": manifest.title_weight})
         return

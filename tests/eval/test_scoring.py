@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from eval.finished import keep_run, load_run, run_key
+from eval.finished import index_state, keep_run, load_run, run_key
 from eval.runs import Run
 from eval.scoring import Scoring
-from eval.systems import named_systems
-from indexer.defaults import write_defaults
+from eval.systems import System, named_systems
+from indexer.creation import Settings
+from indexer.defaults import change_defaults
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.manifest import Defaults
 from indexer.models import cache_home
-from indexer.progress import silent
+from indexer.progress import Step, silent
 from search.index import Index
 
 QUERIES = {"q1": "the quick fish", "q2": "supersonic ship", "none": "  ", "q3": "用搜索引擎"}
@@ -38,43 +39,85 @@ def test_a_finished_run_is_reused_and_equal(small_index: Path) -> None:
         first, second = Scoring(index, queries, 10), Scoring(index, queries, 10)
         fresh = first.runs(systems, {}, silent)
         kept = second.runs(systems, {}, silent)
-    assert (first.reused, second.reused) == ([], ["rank-bm25", "hybrid"])
+        anew = Scoring(index, queries, 10, reuse=False)
+        again = anew.runs(systems, {}, silent)
+    assert (first.notices, anew.notices) == ([], [])
+    assert second.notices == ["finished runs were reused: rank-bm25, hybrid"]
     assert second.position() == 1.0
-    assert {name: {q: list(r) for q, r in run.ranked.items()} for name, run in kept.items()} == {
-        name: {q: list(r) for q, r in run.ranked.items()} for name, run in fresh.items()
-    }
+    assert lists(kept) == lists(fresh) == lists(again)
     assert first.tags == second.tags
 
 
-def test_whatever_changes_a_run_changes_its_key(tmp_path: Path, documents: list[Document]) -> None:
-    from indexer.creation import Settings
+def lists(runs: dict[str, Run]) -> dict[str, dict[str, list[tuple[str, float]]]]:
+    return {name: {q: list(r) for q, r in run.ranked.items()} for name, run in runs.items()}
 
+
+def test_whatever_changes_a_run_changes_its_key(
+    tmp_path: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lexical, other = named_systems(["lexical,hybrid(weight=0.1)"])
     with Index.open(tmp_path / "index", Settings(lexical_only=True)) as index:
-        index.add(documents[:5])
-        keys = [
-            run_key(lexical, index, QUERIES, 10),
-            run_key(other, index, QUERIES, 10),
-            run_key(lexical, index, QUERIES, 11),
-            run_key(lexical, index, QUERIES | {"q1": "another"}, 10),
-        ]
-        index.add(documents[5:6])
-        keys.append(run_key(lexical, index, QUERIES, 10))
-        write_defaults(index.folder, Defaults(weight=0.3))
-        index.refresh()
-        keys.append(run_key(lexical, index, QUERIES, 10))
-        assert run_key(lexical, index, QUERIES, 10) == keys[-1]
+        index.add(documents[:50])
+
+        def key(system: System = lexical, top: int = 10, **queries: str) -> str:
+            return run_key(system, index_state(index), QUERIES | queries, top)
+
+        keys = [key(), key(other), key(top=11), key(q1="another")]
+        index.add(documents[50:51])
+        keys.append(key())
+        # The same documents once more, with a dead one in BM25's statistics.
+        index.delete([documents[50].id])
+        keys.append(key())
+        change_defaults(index.folder, lambda stored: Defaults(weight=0.3))
+        keys.append(key())
+        assert key() == keys[-1]
+        monkeypatch.setattr("eval.finished.code_digest", lambda sources: "other code")
+        keys.append(key())
     assert len(set(keys)) == len(keys)
+
+
+def test_a_run_of_an_index_that_changed_meanwhile_is_told_and_not_kept(
+    tmp_path: Path, documents: list[Document]
+) -> None:
+    systems = named_systems(["lexical"])
+    with Index.open(tmp_path / "index", Settings(lexical_only=True)) as index:
+        index.add(documents[:20])
+
+        def disturb(step: Step) -> None:
+            if step.documents == 2:
+                index.add(documents[20:40])
+
+        first, second = Scoring(index, QUERIES, 10), Scoring(index, QUERIES, 10)
+        first.runs(systems, {}, disturb)
+        second.runs(systems, {}, silent)
+    assert ["was written to meanwhile" in notice for notice in first.notices] == [True]
+    assert second.notices == []
 
 
 def test_a_damaged_kept_run_counts_as_none() -> None:
     run = Run(name="a", ranked={"q": [("d", 0.1 + 0.2)], "empty": []})
+    queries = list(run.ranked)
     keep_run("some-key", run)
-    assert load_run("some-key", "a") == run
+    assert load_run("some-key", "a", queries) == run
+    assert load_run("some-key", "a", ["q"]) is None
     place = cache_home() / "runs" / "some-key.jsonl.gz"
     place.write_bytes(place.read_bytes()[:-9])
-    assert load_run("some-key", "a") is None
-    assert load_run("another-key", "a") is None
+    assert load_run("some-key", "a", queries) is None
+    place.write_bytes(b"")
+    assert load_run("some-key", "a", queries) is None
+    assert load_run("another-key", "a", queries) is None
+
+
+def test_a_cache_that_can_not_be_written_is_told_of(
+    small_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with Index.open(small_index) as index:
+        monkeypatch.setenv("CLOZE_HOME", str(tmp_path / "file"))
+        scoring = Scoring(index, QUERIES, 10)
+        assert scoring.runs(named_systems(["lexical"]), {}, silent)["lexical"].ranked["q1"]
+    (notice,) = scoring.notices
+    assert notice.startswith("the run of lexical could not be kept")
 
 
 def test_functions_are_asked_for_every_query_with_a_text() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rank_bm25 import BM25L, BM25Okapi, BM25Plus
 
 from eval.baselines import RankBM25
-from eval.systems import check_answer, load_callable, named_systems
+from eval.systems import ask, check_answer, load_callable, named_systems
 from indexer.analysis import Analyzer
 from indexer.documents import Document
 from indexer.errors import ClozeError
@@ -43,6 +43,10 @@ def test_run_files_and_functions(tmp_path: Path) -> None:
         ("hybird", "did you mean 'hybrid'"),
         ("hybrid(weigth=1)", "no option"),
         ("hybrid(weight=much)", "no option"),
+        ("hybrid(weight=7)", "out of its range"),
+        ("hybrid(fusion=sum)", "out of its range"),
+        ("dense(depth=0)", "out of its range"),
+        ("lexical(weight=.3)", "no option of lexical, which takes depth=100"),
         ("rank-bm25,rank-bm25", "2 systems are named"),
         ("", "no system was named"),
     ],
@@ -86,16 +90,29 @@ def test_a_function_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "my_search_module.py").write_text("def find(query, top):\n    return [('a', 1)]\n")
     monkeypatch.chdir(tmp_path)
     assert load_callable("my_search_module:find")("q", 1) == [("a", 1)]
-    for place in ("my_search_module:absent", "no_such_module_here:find"):
+    (tmp_path / "fails_on_import.py").write_text("1 / 0\n")
+    for place in ("my_search_module:absent", "no_such_module_here:find", "fails_on_import:find"):
         with pytest.raises(ClozeError, match="can't be had"):
             load_callable(place)
+    with pytest.raises(ClozeError, match="not a function"):
+        load_callable("my_search_module:__doc__")
+
+
+def test_a_function_that_fails_is_told_by_its_name_and_query() -> None:
+    def fails(query: str, top: int) -> list[tuple[str, float]]:
+        raise ValueError("boom")
+
+    with pytest.raises(ClozeError, match=r"mine failed on the query 'what' \(ValueError: boom\)"):
+        ask("mine", fails, "what", 10)
 
 
 def test_an_answer_is_put_in_order_and_checked() -> None:
     assert check_answer("mine", [("b", 1), ("c", 2), ("a", 1)]) == [("c", 2), ("a", 1), ("b", 1)]
     for wrong, said in (
         ([("a", 1), ("a", 2)], "twice"),
-        ([("a", float("nan"))], "NaN"),
+        ([("a", float("nan"))], "score nan"),
+        ([("a", float("inf"))], "score inf"),
+        ([("a", 1e39)], "32 bits"),
         (["abc"], "did not return"),
         (3, "did not return"),
     ):

@@ -1,5 +1,6 @@
 """Reindexing: the old index answers until the swap, and an interrupted run goes on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -133,12 +134,22 @@ def test_what_changes_meanwhile_is_taken_over(folder: Path, work: Reindexing) ->
     assert verify(str(folder)) == []
 
 
-def test_a_writer_with_the_old_data_open_is_told(folder: Path, work: Reindexing) -> None:
-    with Index.open(folder) as writer:
+def test_a_writer_at_work_on_the_old_data_is_told_and_then_follows(
+    folder: Path, work: Reindexing
+) -> None:
+    late = Document(id="late", text="a ship")
+
+    def reindexed_before_it_is_written() -> Iterator[Document]:
         work.run()
+        yield late
+
+    with Index.open(folder) as writer:
         with pytest.raises(ClozeError, match="was reindexed by another process"):
-            writer.add([Document(id="late", text="a ship")])
-        assert writer.store.live(["late"]) == {}  # nor is it in data that are gone
+            writer.add(reindexed_before_it_is_written())
+        assert contents(folder).keys().isdisjoint({"late"})  # nor is it in data that are gone
+        assert writer.add([late]).added == 1
+    assert "late" in contents(folder)
+    assert verify(str(folder)) == []
 
 
 def test_a_lexical_index_gets_vectors(tmp_path: Path, other_model: Path) -> None:

@@ -1,23 +1,38 @@
 """Defaults that are stored with an index: used where a query does not say, never else."""
 
 import json
+import os
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from indexer.creation import Settings
-from indexer.defaults import write_defaults
+from indexer.defaults import change_defaults
 from indexer.documents import Document
+from indexer.encoder import Encoder
+from indexer.errors import ClozeError
+from indexer.index import Index as StoredIndex
 from indexer.manifest import Defaults, read_manifest
 from indexer.reindexing import Reindexing
+from indexer.verification import verify
 from search.hits import Options
 from search.index import Index
 
 Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
+ROOT = Path(__file__).resolve().parents[2]
 QUERY = "the supersonic ship under water"
 STORED = Defaults(fusion="minmax", weight=0.9, depth=20)
+
+
+def store(index: Index) -> None:
+    change_defaults(index.folder, lambda stored: STORED)
+
+
+def set_title_weight(folder: Path, weight: int) -> None:
+    change_defaults(folder, lambda stored: stored, title_weight=weight)
 
 
 @pytest.fixture
@@ -30,20 +45,20 @@ def index(tmp_path: Path, tiny_model: Path, documents: list[Document]) -> Index:
 def test_they_answer_as_the_same_options_do(index: Index) -> None:
     asked = index.rank(QUERY, fusion="minmax", weight=0.9, depth=20)
     built_in = index.rank(QUERY)
-    write_defaults(index.folder, STORED)
+    store(index)
     assert index.rank(QUERY) == asked != built_in
     assert [(hit.id, hit.score) for hit in index.search(QUERY).hits] == asked
 
 
 def test_options_win_over_them(index: Index) -> None:
     asked = index.rank(QUERY, fusion="rrf", depth=1000)
-    write_defaults(index.folder, STORED)
+    store(index)
     assert index.rank(QUERY, fusion="rrf", depth=1000) == asked
     assert index.depth == 20
 
 
 def test_a_writer_that_has_it_open_goes_on(index: Index, documents: list[Document]) -> None:
-    write_defaults(index.folder, STORED)
+    store(index)
     assert index.add(documents[80:90]).added == 10
     assert read_manifest(index.folder).defaults == STORED
 
@@ -84,24 +99,147 @@ def test_a_search_after_another_process_has_reindexed(index: Index, other_model:
 
 
 def test_a_title_weight_is_changed_without_encoding(
-    index: Index, documents: list[Document], tiny_model: Path, tmp_path: Path
+    index: Index,
+    documents: list[Document],
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from indexer.reweighting import set_title_weight
-
     index.delete(["d3"])
-    write_defaults(index.folder, STORED)
-    index.encoder.encode_documents = None  # type: ignore[assignment, method-assign]
-    set_title_weight(index.folder, 3)
+    store(index)
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "encode_documents", None)
+        set_title_weight(index.folder, 3)
     with Index.open(tmp_path / "other", Settings(model=str(tiny_model), title_weight=3)) as fresh:
         fresh.add(document for document in documents[:80] if document.id != "d3")
-        write_defaults(fresh.folder, STORED)
+        store(fresh)
         assert dict(index.rank("water ship", mode="lexical")) == pytest.approx(
             dict(fresh.rank("water ship", mode="lexical")), abs=1e-6
         )
         assert index.rank(QUERY, mode="dense") == fresh.rank(QUERY, mode="dense")
-        assert index.manifest.defaults == STORED
-        index.add([Document(id="new", title="water water", text="ship")])
-        assert index.lexical.title_weight == 3
+    assert index.manifest.defaults == STORED
+    index.add([Document(id="new", title="water water", text="ship")])
+    assert index.lexical.title_weight == 3
+    assert verify(str(index.folder)) == []
+
+
+def test_where_files_can_not_be_linked_they_are_copied(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = index.rank(QUERY, mode="dense")
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    set_title_weight(index.folder, 2)
+    assert index.rank(QUERY, mode="dense") == before
+    assert verify(str(index.folder)) == []
+
+
+def test_a_build_that_fails_leaves_the_index_as_it_was(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, entries = index.rank(QUERY), sorted(index.folder.iterdir())
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.lexical.Lexical.rebuild", fail)
+        with pytest.raises(OSError, match="no space"):
+            set_title_weight(index.folder, 4)
+    assert index.rank(QUERY) == before
+    assert sorted(index.folder.iterdir()) == entries
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["_build", "_share", "Lexical", "write_manifest", "_clean"])
+def test_a_kill_at_any_step_leaves_a_whole_index(
+    index: Index, documents: list[Document], step: str, after: bool
+) -> None:
+    before = index.rank(QUERY, mode="dense")
+    code = f"""
+import os, pathlib
+import indexer.defaults as module
+whole = module.{step}
+def killed(*arguments):
+    if {after}:
+        whole(*arguments)
+    os._exit(9)
+module.{step} = killed
+module.change_defaults(pathlib.Path({str(index.folder)!r}), lambda old: old, title_weight=3)
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 9
+    assert verify(str(index.folder)) == []
+    with Index.open(index.folder) as opened:
+        assert opened.rank(QUERY, mode="dense") == before
+        opened.add(documents[80:90])
+    set_title_weight(index.folder, 2)
+    set_title_weight(index.folder, 3)
+    with Index.open(index.folder) as opened:
+        assert (opened.lexical.count, opened.lexical.title_weight) == (90, 3)
+    assert verify(str(index.folder)) == []
+    names = {entry.name for entry in index.folder.iterdir()}
+    assert names == {"lock", "manifest.json", "data-title-3"}
+
+
+def test_a_reindexing_under_way_neither_loses_documents_nor_is_lost(
+    index: Index, documents: list[Document], other_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Reindexing(index.folder, Settings(model=str(other_model)))
+    whole = Reindexing._documents
+
+    def disturbed(self: Reindexing, old: StoredIndex) -> Iterator[Document]:
+        for place, document in enumerate(whole(self, old)):
+            if place == 40:
+                set_title_weight(index.folder, 3)
+                index.add(documents[80:100])
+            yield document
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reindexing, "_documents", disturbed)
+        with pytest.raises(ClozeError, match="run this again"):
+            work.run()
+    assert index.rank(QUERY) and index.lexical.count == 100
+    begun = [entry for entry in index.folder.iterdir() if entry.name.startswith("data-")]
+    assert len(begun) == 2  # the one at work and the one begun, which goes on
+    again = Reindexing(index.folder, Settings(model=str(other_model)))
+    assert again.run() == 100
+    with Index.open(index.folder) as opened:
+        assert (opened.lexical.count, opened.lexical.title_weight) == (100, 3)
+    assert verify(str(index.folder)) == []
+
+
+def test_an_index_that_is_replaced_while_it_is_opened(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from indexer.structures import open_structures
+
+    expected = index.rank("water ship", mode="dense")
+    times = []
+
+    def replaced(*arguments: object) -> object:
+        times.append(1)
+        if len(times) == 1:
+            set_title_weight(index.folder, 3)
+        return open_structures(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("indexer.index.open_structures", replaced)
+    with Index.open(index.folder) as opened:
+        assert opened.rank("water ship", mode="dense") == expected
+        assert opened.lexical.title_weight == 3
+    assert len(times) == 2
+
+
+def test_reindexing_tells_that_defaults_were_another_models(
+    index: Index, other_model: Path
+) -> None:
+    store(index)
+    work = Reindexing(index.folder, Settings(model=str(other_model)))
+    work.run()
+    assert read_manifest(index.folder).defaults == Defaults()
+    assert work.notices == ["the search defaults were the old model's: back to the built-in"]
 
 
 def test_the_command_shows_sets_and_resets(index: Index, cloze: Cloze) -> None:
