@@ -80,11 +80,20 @@ def trap(tmp_path: Path) -> Path:
 
 
 def test_the_wheel_holds_every_product_file_and_nothing_else(
-    wheel: Path, product: Mapping[Path, ast.Module]
+    wheel: Path, product: Mapping[Path, ast.Module], root: Path
 ) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    floors = {file.parts[0] for file in product if len(file.parts) > 1}
+    data = {
+        str(file.relative_to(root))
+        for floor in floors
+        for file in (root / floor).rglob("*.*")
+        if file.suffix not in (".py", ".pyc")
+    }
     assert {name for name in names if name.endswith(".py")} == {str(file) for file in product}
+    assert {name for name in names if not name.endswith(".py")} == data
+    assert {"eval/expected/scifact.yaml", "eval/report/report.html.jinja"} <= data
     assert {name.split("/")[0] for name in names} == {file.parts[0] for file in product}
 
 
@@ -99,6 +108,10 @@ def test_the_installed_command_shows_its_help(scripts: Path, trap: Path) -> None
 
 def test_the_installed_command_passes_its_own_check(scripts: Path, trap: Path) -> None:
     assert json.loads(succeed([scripts / "cloze", "doctor", "--json"], trap))
+
+
+def test_the_installed_command_knows_the_published_figures(scripts: Path, trap: Path) -> None:
+    assert "scifact" in succeed([scripts / "cloze", "reproduce", "--list"], trap)
 
 
 def test_the_installed_floors_are_imported_from_the_wheel(scripts: Path, trap: Path) -> None:
