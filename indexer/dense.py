@@ -167,7 +167,8 @@ class Dense:
         reachable = sum(int(mask.sum()) for mask in masks)
         documents = max(1, sum(shard.documents for shard in self._shards))
         size = sum(shard.size for shard in self._shards)
-        limit = int((depth + 32) * max(1.0, size / documents) * 1.1)
+        # The best documents have more than their share of passages among the best ones.
+        limit = int((depth + 32) * max(1.0, size / documents) ** 0.8 * 1.1)
         margin = _ROUNDING * float(np.linalg.norm(query)) * max(s.norm for s in self._shards)
         while True:
             scores, passages, floor = self._best_rows(query, limit, masks)
@@ -198,7 +199,8 @@ class Dense:
             floor = max(floor, cut)
             proposals = [(p[p >= cut], rows[p >= cut], bound) for p, rows, bound in proposals]
         pairs = list(zip(self._shards, proposals, strict=True))
-        scores = np.concatenate([shard.score(rows, query) for shard, (_, rows, _) in pairs])
+        exact = [self._pool.submit(shard.score, rows, query) for shard, (_, rows, _) in pairs]
+        scores = np.concatenate([task.result() for task in exact])
         return scores, np.concatenate([s.ids[rows] for s, (_, rows, _) in pairs]), floor
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
