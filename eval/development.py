@@ -3,18 +3,20 @@
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from eval.folders import replace_folder
 from indexer.errors import ClozeError
-from search.files import text_lines
+from search.files import is_utf8, text_lines
 
 _FILES = {"corpus.jsonl", "queries.jsonl", "qrels"}
 _SPLITS = {"dev.tsv", "train.tsv"}
+
+
+_JUDGEMENT = re.compile("[0-9a-f]{16}\t[0-9a-f]{16}\t1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,15 @@ class Sample:
 
     documents: int
     queries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """A question, a passage that answers it, and the passage's title, perhaps empty."""
+
+    query: str
+    positive: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +59,15 @@ def build_collection(pairs: Path, folder: Path, sample: Sample) -> dict[str, int
         ClozeError: a line is not such a pair (file and line are named), or the folder is there and
             holds something else.
     """
-    _check_replaceable(folder)
+    counts: dict[str, int] = {}
+    replace_folder(folder, lambda new: counts.update(_build(pairs, new, sample)), _check)
+    return counts
+
+
+def _build(pairs: Path, folder: Path, sample: Sample) -> dict[str, int]:
     read = _collect(pairs)
+    if not read.answers:
+        raise ClozeError(f"{pairs} holds no pair; give lines with query and positive")
     kept = set(sorted(read.documents)[: sample.documents])
     answered = {query: found & kept for query, found in read.answers.items() if found & kept}
     ordered = sorted(answered, key=_key)
@@ -61,13 +79,12 @@ def build_collection(pairs: Path, folder: Path, sample: Sample) -> dict[str, int
         split: [f"{_key(query)}\t{found}\t1" for query in part for found in sorted(answered[query])]
         for split, part in (("dev", dev), ("train", train))
     }
-    with _whole_folder(folder) as scratch:
-        (scratch / "qrels").mkdir()
-        _write(scratch / "corpus.jsonl", (read.documents[each] for each in sorted(kept)))
-        queries = (json.dumps({"_id": _key(query), "text": query}) for query in (*dev, *train))
-        _write(scratch / "queries.jsonl", queries)
-        for split, lines in rows.items():
-            _write(scratch / "qrels" / f"{split}.tsv", ["query-id\tcorpus-id\tscore", *lines])
+    (folder / "qrels").mkdir()
+    _write(folder / "corpus.jsonl", (read.documents[each] for each in sorted(kept)))
+    queries = (json.dumps({"_id": _key(query), "text": query}) for query in (*dev, *train))
+    _write(folder / "queries.jsonl", queries)
+    for split, lines in rows.items():
+        _write(folder / "qrels" / f"{split}.tsv", ["query-id\tcorpus-id\tscore", *lines])
     return {
         "documents": len(kept),
         "queries": len(dev),
@@ -81,25 +98,28 @@ def _collect(pairs: Path) -> _Pairs:
     documents: dict[str, str] = {}
     answers: dict[str, set[str]] = {}
     for pair in _read(pairs):
-        document = _key(pair["positive"])
+        document = _key(pair.positive)
         documents[document] = json.dumps(
-            {"_id": document, "title": pair.get("title") or "", "text": pair["positive"]},
-            ensure_ascii=False,
+            {"_id": document, "title": pair.title, "text": pair.positive}, ensure_ascii=False
         )
-        answers.setdefault(pair["query"], set()).add(document)
+        answers.setdefault(pair.query, set()).add(document)
     return _Pairs(documents=documents, answers=answers)
 
 
-def _read(pairs: Path) -> Iterator[dict[str, Any]]:
+def _read(pairs: Path) -> Iterator[_Pair]:
     for number, line in text_lines(pairs):
+        where = f"{pairs}:{number}"
         try:
             pair = json.loads(line)
-            complete = isinstance(pair["query"], str) and isinstance(pair["positive"], str)
-        except (ValueError, KeyError, TypeError):
-            complete = False
-        if not complete:
-            raise ClozeError(f"{pairs}:{number}: not a pair; it needs query and positive")
-        yield pair
+            title = pair.get("title")
+            texts = pair["query"], pair["positive"], "" if title is None else title
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise ClozeError(f"{where}: not a pair; it needs query and positive") from None
+        if not all(isinstance(text, str) for text in texts):
+            raise ClozeError(f"{where}: query, positive and title of a pair must be strings")
+        if not all(map(is_utf8, texts)):
+            raise ClozeError(f"{where}: half of an escaped character (\\ud800 to \\udfff); mend it")
+        yield _Pair(query=texts[0], positive=texts[1], title=texts[2])
 
 
 def _key(text: str) -> str:
@@ -111,7 +131,7 @@ def _write(path: Path, lines: Iterable[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def _check_replaceable(folder: Path) -> None:
+def _check(folder: Path) -> None:
     """Check that nothing is there but an empty folder, or what an earlier call wrote."""
     if not folder.exists():
         return
@@ -119,7 +139,7 @@ def _check_replaceable(folder: Path) -> None:
         raise ClozeError(f"{folder} is a file; name a folder that is not there yet")
     names = set(os.listdir(folder))
     ours = names == _FILES and (folder / "qrels").is_dir()
-    if names and not (ours and set(os.listdir(folder / "qrels")) <= _SPLITS):
+    if names and not (ours and set(os.listdir(folder / "qrels")) <= _SPLITS and _ours(folder)):
         other = ", ".join(sorted(names)[:3])
         raise ClozeError(
             f"{folder} holds {other} and was not made from pairs; name a folder that is not there "
@@ -127,18 +147,10 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-@contextmanager
-def _whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into, which takes the place of `folder` when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    old = folder.with_name(f"{folder.name}.{os.getpid()}.old")
-    scratch.mkdir()
+def _ours(folder: Path) -> bool:
+    """Tell whether the judgements are by our keys, which nobody else gives."""
     try:
-        yield scratch
-        if folder.exists():
-            folder.rename(old)
-        scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        lines = (folder / "qrels" / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return all(map(_JUDGEMENT.fullmatch, lines[1:]))

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -49,9 +49,12 @@ def read_expectations(folder: Path) -> dict[str, Expectation]:
     """Read every file of expectations, by its name without suffix.
 
     Raises:
-        ClozeError: a file is not what it should be; it is named, with the key.
+        ClozeError: a file is not what it should be (it is named, with the key), or there is none.
     """
-    return {path.stem: read_expectation(path) for path in sorted(folder.glob("*.yaml"))}
+    found = {path.stem: read_expectation(path) for path in sorted(folder.glob("*.yaml"))}
+    if not found:
+        raise ClozeError(f"{folder} holds no expected figures; install cloze-search again")
+    return found
 
 
 def choose(known: Mapping[str, Expectation], names: Sequence[str]) -> list[Expectation]:
@@ -108,14 +111,20 @@ def read_expectation(path: Path) -> Expectation:
 def _parse(path: Path) -> object:
     try:
         parsed: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ClozeError(f"{path}: {error.strerror or error}; check the path") from None
+    # A date that there is not is a ValueError, as is what is not UTF-8.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ClozeError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     return parsed
 
 
 def _read_command(path: Path, command: str) -> tuple[str, dict[str, str]]:
     """Return the collection's folder and the options of a command line of `cloze eval`."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ClozeError(f"{path}: command is {command!r}: {error}; close the quotes") from None
     if not command.startswith(_COMMAND) or len(words) % 2 == 0:
         raise ClozeError(
             f"{path}: command is {command!r}; write {_COMMAND}FOLDER and options with their values"
@@ -127,7 +136,16 @@ def _read_command(path: Path, command: str) -> tuple[str, dict[str, str]]:
     for option in ("--systems", "--measures"):
         if option not in options:
             raise ClozeError(f"{path}: command lacks {option}; name what the figures are of")
-    return words[2].removeprefix("{data}/"), options
+    folder = words[2].removeprefix("{data}/")
+    _check_below(path, "command", folder)
+    return folder, options
+
+
+def _check_below(path: Path, key: str, name: str) -> None:
+    """Check that a path of the file leads to somewhere below the data's folder."""
+    parts = PurePosixPath(name)
+    if not parts.parts or parts.is_absolute() or ".." in parts.parts:
+        raise ClozeError(f"{path}: {key} names {name!r}; write a path below {{data}}, without ..")
 
 
 def _check_means(path: Path, expectation: Expectation) -> None:
@@ -153,6 +171,7 @@ def _check_means(path: Path, expectation: Expectation) -> None:
 def _files(path: Path, value: object) -> dict[str, str]:
     files = _mapping(path, "files", value)
     for name, digest in files.items():
+        _check_below(path, "files", name)
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise ClozeError(f"{path}: files: {name} is {digest!r}; write the file's SHA-256")
     return files

@@ -1,13 +1,13 @@
 """Relevance judgements: the grade of a document for a query, and the files that hold them."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from indexer.errors import ClozeError
 from search.files import text_lines, whole_file
-from search.runs import column
+from search.runs import UniqueColumns, column
 
 # Query id to document id to grade; 0 and less are judged and not relevant.
 Qrels: TypeAlias = Mapping[str, Mapping[str, int]]
@@ -27,10 +27,22 @@ def read_qrels(path: Path) -> Qrels:
 
     Raises:
         ClozeError: the file can't be read, a line is no judgement, or a document is judged twice
-            for a query with another grade; file and lines are named.
+            for a query with another grade, or two ids are one once they are encoded; file and
+            lines are named.
     """
     qrels: dict[str, dict[str, int]] = {}
-    lines: dict[tuple[str, str], int] = {}
+    for number, query, document, grade in _judgements(path):
+        known = qrels.setdefault(query, {}).setdefault(document, grade)
+        if known != grade:
+            raise ClozeError(
+                f"{path}:{number}: the document {document!r} has grade {grade} for the query "
+                f"{query!r}, and {known} {_first(path, query, document)}; keep one of the two"
+            )
+    return qrels
+
+
+def _judgements(path: Path) -> Iterator[tuple[int, str, str, int]]:
+    """Stream the lines of a file: number, query, document, grade."""
     columns: _Columns | None = None
     for number, line in text_lines(path):
         if not line.strip():
@@ -38,18 +50,20 @@ def read_qrels(path: Path) -> Qrels:
         where = f"{path}:{number}"
         if columns is None:
             fields = [field.strip() for field in line.split("\t")]
-            columns = _beir_columns if len(fields) == len(_BEIR_HEADER) else _trec_columns
+            beir = len(fields) == len(_BEIR_HEADER)
+            columns = _BeirColumns().read if beir else _trec_columns
             if fields == _BEIR_HEADER:
                 continue
         query, document, grade = columns(line, where)
-        first = lines.setdefault((query, document), number)
-        known = qrels.setdefault(query, {}).setdefault(document, _grade(grade, where))
-        if known != int(grade):
-            raise ClozeError(
-                f"{where}: the document {document!r} has grade {int(grade)} for the query "
-                f"{query!r}, and {known} in line {first}; keep one of the two"
-            )
-    return qrels
+        yield number, query, document, _grade(grade, where)
+
+
+def _first(path: Path, query: str, document: str) -> str:
+    """Say where a judgement came first: a second reading is rare, and a table of lines is large."""
+    if not path.is_file():
+        return "in a line before"  # a pipe is gone
+    found = (number for number, *ids, _ in _judgements(path) if ids == [query, document])
+    return f"in line {next(found)}"
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
@@ -79,14 +93,23 @@ def _trec_columns(line: str, where: str) -> tuple[str, str, str]:
     return fields[0], fields[2], fields[3]
 
 
-def _beir_columns(line: str, where: str) -> tuple[str, str, str]:
-    fields = [field.strip() for field in line.split("\t")]
-    if len(fields) != 3 or not all(fields):
-        raise ClozeError(
-            f"{where}: {len(list(filter(None, fields)))} columns where a judgement has 3, with "
-            "tabs between: query, document, grade"
-        )
-    return column(fields[0]), column(fields[1]), fields[2]
+class _BeirColumns:
+    """The columns of lines with tabs between; ids stand as they are, with their white space."""
+
+    def __init__(self) -> None:
+        self._queries = UniqueColumns()
+        self._documents = UniqueColumns()
+
+    def read(self, line: str, where: str) -> tuple[str, str, str]:
+        fields = line.rstrip("\r\n").split("\t")
+        found = sum(1 for field in fields if field.strip())
+        if len(fields) != 3 or found != 3:
+            raise ClozeError(
+                f"{where}: {found} columns where a judgement has 3, with tabs between: query, "
+                "document, grade"
+            )
+        query = self._queries.column(fields[0], where)
+        return query, self._documents.column(fields[1], where), fields[2].strip()
 
 
 def _grade(value: str, where: str) -> int:

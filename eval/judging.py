@@ -1,21 +1,14 @@
-"""Judgements by a person: where the judging is, and how each judgement gets to disk."""
+"""Judging by a person: where it is, how far, and the way back."""
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from time import monotonic
-from typing import BinaryIO
 
-from eval.judgements import read_qrels, write_qrels
+from eval.judgement_file import JudgementFile
 from eval.pooling import Pool
-from indexer.errors import ClozeError
-from search.files import text_lines
 from search.runs import column
 
-_FORMATS = ("TREC's four columns", "BEIR's three columns")
-_TSV_HEADER = "query-id\tcorpus-id\tscore\n"
 _PACE_FROM = 3  # judgements before their pace says something
 
 
@@ -47,83 +40,6 @@ class QueryCounts:
     documents: int
     judged: int
     relevant: int
-
-
-class JudgementFile:
-    """A qrels file that grows by one judgement at a time, each on disk when `add` returns.
-
-    A path that ends in .tsv is BEIR's format with its header, any other TREC's four columns. Ids
-    are percent-encoded as in run files.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Read what is judged already; the file need not exist.
-
-        Raises:
-            ClozeError: a line is malformed (file and line are named), or the file is not in the
-                format that its name asks for, so that no line may follow.
-        """
-        self.path = path
-        self._beir = path.suffix.lower() == ".tsv"
-        self._grades: dict[str, dict[str, int]] = {}
-        if path.exists():
-            self._check_format()
-            self._grades = {query: dict(each) for query, each in read_qrels(path).items()}
-
-    def _check_format(self) -> None:
-        """Check that lines of the format that the name asks for may follow those there are."""
-        if self.path.suffix.lower() == ".gz":
-            raise ClozeError(f"{self.path} is compressed; judge into a plain file: gunzip it first")
-        for _, line in text_lines(self.path):
-            if line.strip():
-                if (len(line.split("\t")) == 3) != self._beir:
-                    raise ClozeError(
-                        f"{self.path}:1: {_FORMATS[not self._beir]}, and the name asks for "
-                        f"{_FORMATS[self._beir]}; rename it, BEIR's ends in .tsv"
-                    )
-                return
-
-    def grades(self, query: str) -> Mapping[str, int]:
-        """Return the grades of a query's judged documents, by their percent-encoded ids."""
-        return self._grades.get(column(query), {})
-
-    def add(self, query: str, document: str, grade: int) -> None:
-        """Write one judgement to disk."""
-        names = column(query), column(document)
-        if self._beir:
-            line = "\t".join((*names, str(grade)))
-        else:
-            line = f"{names[0]} 0 {names[1]} {grade}"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            file.write(f"{self._lead(file)}{line}\n".encode())
-            _to_disk(file)
-        self._grades.setdefault(names[0], {})[names[1]] = grade
-
-    def _lead(self, file: BinaryIO) -> str:
-        """Return what has to stand before the next line: a header, the end of the last line."""
-        if file.tell() == 0:
-            return _TSV_HEADER if self._beir else ""
-        file.seek(-1, os.SEEK_END)
-        return "" if file.read(1) == b"\n" else "\n"
-
-    def remove(self, query: str, document: str) -> None:
-        """Take a judgement back; a file whose only one it was is removed."""
-        name = column(query)
-        del self._grades[name][column(document)]
-        if not self._grades[name]:
-            del self._grades[name]
-        if self._grades:
-            write_qrels(self.path, self._grades)
-            with self.path.open("rb+") as file:
-                _to_disk(file)
-        else:
-            self.path.unlink()
-
-
-def _to_disk(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 class Session:

@@ -31,6 +31,14 @@ class Figure:
         return abs(self.difference) <= tolerance + _ROUNDING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """What came out of an expectation's command: its figures, and what the user should know."""
+
+    figures: tuple[Figure, ...]
+    notices: tuple[str, ...]
+
+
 def missing_files(expectation: Expectation, data: Path) -> list[str]:
     """Return the collection's files that are not below the data's folder."""
     place = data / expectation.folder
@@ -55,19 +63,22 @@ def reproduce(
     device: str = "cpu",
     threads: int | None = None,
     bars: Bars = no_bars,
-) -> list[Figure]:
+) -> Reproduction:
     """Run the command of an expectation, without timing, and set its means beside the expected.
+
+    Everything is searched anew, also what an earlier evaluation has kept.
 
     Raises:
         ClozeError: the collection can't be read, or the model can't be had.
     """
     experiment = run_experiment(_plan(expectation, data), device=device, threads=threads, bars=bars)
     got = {system.name: system.means for system in experiment.systems}
-    return [
+    figures = tuple(
         Figure(system=system, measure=measure, expected=mean, got=got[system][measure])
         for system, means in expectation.means.items()
         for measure, mean in means.items()
-    ]
+    )
+    return Reproduction(figures=figures, notices=experiment.notices)
 
 
 def _plan(expectation: Expectation, data: Path) -> Plan:
@@ -79,4 +90,5 @@ def _plan(expectation: Expectation, data: Path) -> Plan:
         measures=[options["--measures"]],
         split=options.get("--split"),
         timed=False,
+        reuse=False,
     )

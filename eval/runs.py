@@ -54,8 +54,8 @@ def read_run(path: Path, name: str | None = None) -> Run:
             if line.strip():
                 raise _malformed(f"{path}:{number}", line.split()) from None
             continue
-        # Written so that NaN fails too.
-        if not -_LARGEST <= score <= _LARGEST:
+        # Written so that NaN fails too; Python alone takes 1_0 and the digits of other scripts.
+        if not -_LARGEST <= score <= _LARGEST or "_" in text or not text.isascii():
             raise _malformed(f"{path}:{number}", line.split())
         if query != last:
             last = query

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
+from select import select
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from rich.console import Console
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# What arrow and function keys send is one key, else the digits in it would be keys of their own.
-_KEY = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|O.)?|.", re.DOTALL)
+# What arrow and function keys and Alt send is one key, also where its end is missing: else the
+# digits in it would be keys of their own.
+_KEY = re.compile("\x1b+(?:\\[[0-?]*[ -/]*[@-~]?|O.?|[^\x1b])?|.", re.DOTALL)
+_BEGUN = re.compile(b"\x1b(?:\\[[0-?]*[ -/]*|O)?\\Z")
+_REST_SECONDS = 0.05  # of what one key sends, the rest comes within this time
+_SIGNAL_SECONDS = 0.1
 _END_OF_INPUT = "\x04"  # Ctrl-D, once the terminal no longer reads lines
 _LEAST_LINES = 4  # of a page, however small the screen is
 
@@ -91,10 +96,23 @@ class _Pressed:
 
     def read(self) -> str | None:
         if not self._waiting:
-            sent = os.read(self._descriptor, 1024).decode(errors="replace")
+            sent = self._sent().decode(errors="replace")
             self._waiting = _KEY.findall(sent) or [_END_OF_INPUT]
         key = self._waiting.pop(0)
         return None if key == _END_OF_INPUT else key
+
+    def _sent(self) -> bytes:
+        """Wait for a key; where what it sends has only begun, wait a moment for the rest."""
+        # A signal that came to another thread, which ends no call of this one, is answered between.
+        while not select([self._descriptor], [], [], _SIGNAL_SECONDS)[0]:
+            continue
+        sent = os.read(self._descriptor, 1024)
+        while _BEGUN.search(sent) and select([self._descriptor], [], [], _REST_SECONDS)[0]:
+            more = os.read(self._descriptor, 1024)
+            if not more:
+                break
+            sent += more
+        return sent
 
 
 @contextmanager
@@ -102,8 +120,14 @@ def _key_by_key(descriptor: int) -> Iterator[None]:
     import termios
     import tty
 
+    def read_keys(*_: object) -> None:
+        with suppress(termios.error):  # as a background process of a group without a shell
+            tty.setcbreak(descriptor, termios.TCSANOW)
+
     before = termios.tcgetattr(descriptor)
     handlers = {each: signal.signal(each, _leave) for each in (signal.SIGTERM, signal.SIGHUP)}
+    # While this was stopped, the shell has set the terminal to read lines.
+    handlers[signal.SIGCONT] = signal.signal(signal.SIGCONT, read_keys)
     try:
         tty.setcbreak(descriptor)
         yield

@@ -14,20 +14,17 @@ from indexer.errors import ClozeError
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Stream (number from 1, line with its line end) of a UTF-8 file; `.gz` is decompressed.
 
+    The file is read once, so it may be a pipe.
+
     Raises:
         ClozeError: the file can't be read, is damaged, or a line is not UTF-8; the line is named.
     """
-    opened: IO[str]
     try:
-        if path.suffix.lower() == ".gz":
-            opened = gzip.open(path, "rt", encoding="utf-8-sig")
-        else:
-            opened = path.open(encoding="utf-8-sig")
-        with opened:
-            yield from enumerate(opened, 1)
-    except UnicodeDecodeError as error:
-        number = _not_utf8(path)
-        raise ClozeError(f"{path}:{number}: not UTF-8 ({error.reason}); save it as UTF-8") from None
+        with _open(path) as opened:
+            for number, line in enumerate(opened, 1):
+                if not line.isascii():
+                    _check_utf8(line, f"{path}:{number}")
+                yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ClozeError(
             f"{path}: the gzip data is damaged or ends early ({error}); get it again"
@@ -36,15 +33,27 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         raise ClozeError(f"{path}: {error.strerror or error}; check the path") from None
 
 
-def _not_utf8(path: Path) -> int:
-    """Find the first line that is not UTF-8: the decoder reads in blocks and can't tell."""
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return number
+def is_utf8(text: str) -> bool:
+    """Tell whether a text can be written as UTF-8: JSON's escapes may give half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _open(path: Path) -> IO[str]:
+    # A decoder that raises does so for a whole block; bytes kept as surrogates tell their line.
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape")
+
+
+def _check_utf8(line: str, where: str) -> None:
+    try:
+        line.encode(errors="surrogateescape").decode()
+    except UnicodeDecodeError as error:
+        raise ClozeError(f"{where}: not UTF-8 ({error.reason}); save it as UTF-8") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from indexer.errors import ClozeError
-from search.files import text_lines
+from search.files import is_utf8, text_lines
 
 # A line without its line end and where it stands, to (id, text).
 _Parse: TypeAlias = Callable[[str, str], tuple[str, str]]
@@ -17,7 +17,7 @@ def read_queries(path: str, *, suffix: str | None = None) -> Iterator[tuple[str,
     """Stream (id, text) of a queries file, plain or `.gz`; blank lines are passed over.
 
     `.tsv` has an id, a tab and the text a line. `.txt` has a question a line; its id is the first
-    8 hexadecimal digits of the SHA-256 of its text, so that other lines don't change it. Every
+    16 hexadecimal digits of the SHA-256 of its text, so that other lines don't change it. Every
     other file has a JSON object a line, with `_id` or `id`, and `text`.
 
     Raises:
@@ -25,18 +25,22 @@ def read_queries(path: str, *, suffix: str | None = None) -> Iterator[tuple[str,
             are named.
     """
     own = Path(path.lower().removesuffix(".gz")).suffix
-    parse = _PARSERS.get(suffix or own, _from_json)
+    kind = suffix or own
+    parse = _PARSERS.get(kind, _from_json)
     seen: dict[str, int] = {}
     for number, line in text_lines(Path(path)):
         if line.strip():
             query, text = parse(line.rstrip("\r\n"), f"{path}:{number}")
             if query in seen:
-                raise ClozeError(
-                    f"{path}:{number}: the query id {query!r} comes twice, first in line "
-                    f"{seen[query]}; keep one of the two"
-                )
+                raise ClozeError(f"{path}:{number}: {_repeated(kind, query, seen[query])}")
             seen[query] = number
             yield query, text
+
+
+def _repeated(kind: str, query: str, first: int) -> str:
+    if kind == ".txt":
+        return f"the question is that of line {first}; keep one of the two"
+    return f"the query id {query!r} comes twice, first in line {first}; keep one of the two"
 
 
 def _from_json(line: str, where: str) -> tuple[str, str]:
@@ -50,6 +54,8 @@ def _from_json(line: str, where: str) -> tuple[str, str]:
         query = str(query)
     if not isinstance(query, str) or not query or not isinstance(text, str):
         raise ClozeError(f"{where}: a query needs an id and a text, both strings")
+    if not is_utf8(query) or not is_utf8(text):
+        raise ClozeError(f"{where}: half of an escaped character (\\ud800 to \\udfff); mend it")
     return query, text
 
 
@@ -57,12 +63,12 @@ def _from_tsv(line: str, where: str) -> tuple[str, str]:
     query, tab, text = line.partition("\t")
     if not tab or not query.strip():
         raise ClozeError(f"{where}: not a query; write an id, a tab and the text")
-    return query.strip(), text.strip()
+    return query, text.strip()
 
 
 def _from_text(line: str, where: str) -> tuple[str, str]:
     text = line.strip()
-    return hashlib.sha256(text.encode()).hexdigest()[:8], text
+    return hashlib.sha256(text.encode()).hexdigest()[:16], text
 
 
 _PARSERS: Mapping[str, _Parse] = {".tsv": _from_tsv, ".txt": _from_text}

@@ -8,6 +8,8 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.errors import ClozeError
+
 _SPACE = re.compile(r"\s")
 
 
@@ -17,6 +19,30 @@ def column(value: str) -> str:
     Evaluation knows every id of a query or document in this form.
     """
     return _SPACE.sub(lambda match: quote(match[0]), value)
+
+
+class UniqueColumns:
+    """Turns ids of one kind into columns, and refuses two that would be one there."""
+
+    def __init__(self) -> None:
+        """Know no ids yet."""
+        self._spelled: dict[str, str] = {}
+
+    def column(self, value: str, where: str) -> str:
+        """Return an id as `column` does; `where` begins the error.
+
+        Raises:
+            ClozeError: another id comes to the same, such as `a b` and `a%20b`.
+        """
+        encoded = column(value)
+        if "%" in encoded:  # no other can be that of two
+            first = self._spelled.setdefault(encoded, value)
+            if first != value:
+                raise ClozeError(
+                    f"{where}: the ids {first!r} and {value!r} are one where white space is "
+                    "encoded, as run files have it; rename one of the two"
+                )
+        return encoded
 
 
 class RunWriter:

@@ -10,6 +10,7 @@ from eval.collections.collection import (
     split_files,
 )
 from eval.judgements import read_qrels
+from indexer.errors import ClozeError
 from search.queries import read_queries
 
 _QUERIES = tuple(
@@ -31,10 +32,16 @@ def open_beir(folder: Path, split: str | None) -> Collection:
     in `.gz`.
 
     Raises:
-        ClozeError: there is no such split, or a line of a file is wrong; file and line are named.
+        ClozeError: there is no such split, or none at all, or a line of a file is wrong; file and
+            line are named.
     """
     name = folder.resolve().name
     splits = split_files(filter(_holds_qrels, (folder / "qrels").iterdir()), _split)
+    if not splits:
+        raise ClozeError(
+            f"{folder / 'qrels'} holds no SPLIT.tsv, such as test.tsv (nor .txt or .qrels); "
+            "put the judgements of a split there"
+        )
     chosen = choose_split(f"{folder}", list(splits), split)
     queries = _first(folder, _QUERIES)
     corpus = _first(folder, _CORPUS)

@@ -14,7 +14,7 @@ from indexer.corpus import Corpus
 from indexer.corpus.inputs import resolve
 from indexer.documents import Document
 from indexer.errors import ClozeError
-from search.runs import column
+from search.runs import UniqueColumns
 
 
 class Documents(Protocol):
@@ -85,30 +85,49 @@ def assemble(
     """Bring the texts of a collection's queries and the judgements of one split together.
 
     Raises:
-        ClozeError: the split judges nothing, or two queries are one with their ids encoded.
+        ClozeError: the split judges nothing, none of its queries has a text, an id comes twice, or
+            two are one once they are encoded.
     """
     if not qrels:
         raise ClozeError(f"{name}: the split {split} has no judgements; name another, or add some")
-    texts: dict[str, str] = {}
-    for query, text in queries:
-        if column(query) in texts:
-            raise ClozeError(f"{name}: the query id {query!r} comes twice; keep one of the two")
-        texts[column(query)] = text
+    texts = _texts(name, queries)
     judged = {query: text for query, text in texts.items() if query in qrels}
-    without = [query for query in qrels if query not in texts]
-    notices: tuple[str, ...] = ()
-    if without:
-        shown = ", ".join(without[:3]) + (", …" if len(without) > 3 else "")
-        notices = (f"{len(without):,} judged queries of {name}/{split} have no text: {shown}",)
     return Collection(
         name=name,
         split=split,
-        queries={**judged, **dict.fromkeys(without, "")},
+        queries={**judged, **{query: "" for query in qrels if query not in texts}},
         qrels=qrels,
         unjudged=len(texts) - len(judged),
         source=source,
-        notices=notices,
+        notices=tuple(_without_text(f"{name}/{split}", qrels, texts)),
     )
+
+
+def _texts(name: str, queries: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Map each query's id, as a run file has it, to its text."""
+    texts: dict[str, str] = {}
+    ids = UniqueColumns()
+    for query, text in queries:
+        encoded = ids.column(query, f"{name}, queries")
+        if encoded in texts:
+            raise ClozeError(f"{name}: the query id {query!r} comes twice; keep one of the two")
+        texts[encoded] = text
+    return texts
+
+
+def _without_text(where: str, qrels: Qrels, texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield a notice of the judged queries without a text; raise ClozeError if none has one."""
+    without = [query for query in qrels if not texts.get(query, "").strip()]
+    if len(without) == len(qrels):
+        known = next((query for query, text in texts.items() if text.strip()), None)
+        other = "no query has one" if known is None else f"the query {known!r} has one"
+        raise ClozeError(
+            f"{where}: no judged query has a text; {without[0]!r} is judged, and {other}; "
+            "the ids of queries and judgements must be the same"
+        )
+    if without:
+        shown = ", ".join(map(repr, without[:3])) + (", …" if len(without) > 3 else "")
+        yield f"{len(without):,} judged queries of {where} have no text: {shown}"
 
 
 def choose_split(name: str, splits: Sequence[str], split: str | None) -> str:

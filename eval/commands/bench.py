@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from eval.commands.extras import check_installed
 from indexer.commands.console import Threads, emit
 
 bench = typer.Typer(
@@ -51,3 +52,21 @@ def bench_index(
     from eval.bench.indexing import bench_index
 
     emit(bench_index(corpus, documents, rounds, model, threads))
+
+
+@bench.command("evaluation")
+def bench_evaluation(
+    queries: Annotated[int, typer.Option(help="How many queries")] = 1_000,
+    hits: Annotated[int, typer.Option(help="How many hits of each")] = 1_000,
+    permutations: Annotated[int, typer.Option(help="Of the randomisation test")] = 100_000,
+    rounds: Annotated[int, typer.Option(help="How often each is timed")] = 3,
+    threads: Threads = None,
+) -> None:
+    """Time scoring and testing against ir-measures and scipy, in turn."""
+    from indexer.threads import budget
+
+    count = budget(threads)
+    check_installed()
+    from eval.bench.evaluation import bench_evaluation
+
+    emit(bench_evaluation(queries, hits, permutations, rounds, count))

@@ -54,14 +54,26 @@ def info(
 def from_pairs(
     pairs: Annotated[str, typer.Argument(help="JSON lines of query and positive, also .gz")],
     folder: Annotated[str, typer.Argument(help="The BEIR folder to write")],
-    documents: Annotated[int, typer.Option(help="Keep at most so many documents")] = 1_000_000,
+    documents: Annotated[
+        int, typer.Option(min=1, help="Keep at most so many documents")
+    ] = 1_000_000,
     queries: Annotated[
-        int, typer.Option(help="At most so many queries in dev; train has the others")
+        int, typer.Option(min=1, help="At most so many queries in dev; train has the others")
     ] = 1_000,
+    json: AsJson = False,
 ) -> None:
     """Turn question and passage pairs into a retrieval collection, the same on every machine."""
     from pathlib import Path
 
     from eval.development import Sample, build_collection
 
-    emit(build_collection(Path(pairs), Path(folder), Sample(documents=documents, queries=queries)))
+    counts = build_collection(
+        Path(pairs), Path(folder), Sample(documents=documents, queries=queries)
+    )
+    if json:
+        emit(counts)
+        return
+    tell(f"{folder}: {counts['documents']:,} documents")
+    tell(f"  dev    {counts['queries']:,} queries, {counts['judgements']:,} judgements")
+    tell(f"  train  {counts['train_queries']:,} queries, {counts['train_judgements']:,} judgements")
+    tell(f"next: cloze eval {folder} --split dev")

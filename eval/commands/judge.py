@@ -61,11 +61,15 @@ def judge(
     from indexer.threads import budget
 
     budget(threads)
-    from eval.judging import JudgementFile, Session
+    from eval.judgement_file import JudgementFile, judged_here
+    from eval.judging import Session
     from search.index import Index
 
-    file = JudgementFile(qrels)
-    with Index.open(index, device=resolve_device(device), threads=threads) as opened:
+    with (
+        judged_here(qrels),
+        Index.open(index, device=resolve_device(device), threads=threads) as opened,
+    ):
+        file = JudgementFile(qrels)
         names = None if systems is None else tuple(name.strip() for name in systems.split(","))
         session = Session(_pools(opened, queries, names, depth, seed), file)
         _Sitting(opened, session).run()
@@ -134,6 +138,7 @@ class _Sitting:
         self._console.print()
         self._console.rule(self._position(item), align="left", characters="─", style="dim")
         self._console.print(Text(visible(item.pool.text), style="bold"), end="\n\n")
+        self._rest = iter(())
         found = extract(self._index, item.pool.text, item.document)
         if found is None:
             self._console.print("(the index has this document no more: s skips it)")

@@ -1,5 +1,6 @@
 """`cloze reproduce`: run the evaluations whose figures are published, and compare."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,13 +125,16 @@ def _run(
             f"{data / expectation.folder / name} is not the file that the figures are of; its "
             f"SHA-256 is another than {expectation.files[name]}"
         )
-    figures = reproduce(
+    reproduction = reproduce(
         expectation,
         data,
         device=resolve_device(device),
         threads=threads,
         bars=lambda position, unit: progress_bar(position, quiet=quiet, unit=unit),
     )
+    figures = reproduction.figures
+    for line in reproduction.notices:
+        notice(f"{expectation.name}: {line}")
     if not quiet:
         _tell_figures(expectation, data, figures)
     return {
@@ -138,6 +142,7 @@ def _run(
         "command": expectation.command,
         "tolerance": expectation.tolerance,
         "files_differ": differ,
+        "notices": reproduction.notices,
         "figures": [
             {
                 "system": each.system,
@@ -153,7 +158,7 @@ def _run(
     }
 
 
-def _tell_figures(expectation: "Expectation", data: Path, figures: "list[Figure]") -> None:
+def _tell_figures(expectation: "Expectation", data: Path, figures: "Sequence[Figure]") -> None:
     from shlex import quote
 
     tell(f"{expectation.name}: {expectation.title}")

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from eval.report.folder import check_folder, replace_folder
+from eval.folders import replace_folder
+from eval.report.folder import check_folder
 from eval.results import Experiment
 
 __all__ = ["check_folder", "write_report"]
@@ -16,9 +17,9 @@ def write_report(experiment: Experiment, folder: Path) -> None:
     runs/SYSTEM.trec. A report of ours that is there already is replaced.
 
     Raises:
-        ClozeError: the folder holds anything else, or is a file.
+        ClozeError: see `check_folder`.
     """
-    replace_folder(folder, lambda new: _write(experiment, new))
+    replace_folder(folder, lambda new: _write(experiment, new), check_folder)
 
 
 def _write(experiment: Experiment, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The queries that lost and gained most against the baseline, with both rankings."""
+"""The queries that lost and gained most against the baseline, or failed, with both rankings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from eval.runs import Ranked
 
 TOP = 10
 _EACH_WAY = 20
-_ALL = 160  # queries of all comparisons together, which bounds the size of the page
+_ALL = 180  # queries of all comparisons together, which bounds the size of the page
 _SNIPPET, _TITLE, _ID, _QUERY = 160, 100, 60, 400  # characters
 _MISSED = 10
 
@@ -59,14 +59,20 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One system against the baseline; `losses` and `gains` are those shown, largest first."""
+    """One system against the baseline.
+
+    `losses` and `gains` are those shown, largest first; `failures` are queries on which both are
+    0.
+    """
 
     system: str
     comparison: Comparison
     all_losses: int
     all_gains: int
+    all_failures: int
     losses: tuple[Change, ...]
     gains: tuple[Change, ...]
+    failures: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +83,17 @@ class _Chosen:
     comparison: Comparison
     losses: list[str]
     gains: list[str]
+    failures: list[str]
 
 
 def sections(experiment: Experiment) -> tuple[Section, ...]:
-    """Return every comparison with the queries that changed most, at most 20 each way.
+    """Return every comparison with the queries that changed most or failed, at most 20 of each.
 
     With more than four comparisons it is fewer, so that a page stays small.
     """
     pairs = compared(experiment)
     chosen = [_choose(experiment, *pair) for pair in pairs]
-    most = min(_EACH_WAY, max(_ALL // 2 // len(pairs), 1)) if pairs else 0
+    most = min(_EACH_WAY, max(_ALL // 3 // len(pairs), 1)) if pairs else 0
     texts = _texts(experiment, chosen, most)
     return tuple(
         Section(
@@ -94,8 +101,12 @@ def sections(experiment: Experiment) -> tuple[Section, ...]:
             comparison=each.comparison,
             all_losses=len(each.losses),
             all_gains=len(each.gains),
+            all_failures=len(each.failures),
             losses=tuple(_change(experiment, each.system, q, texts) for q in each.losses[:most]),
             gains=tuple(_change(experiment, each.system, q, texts) for q in each.gains[:most]),
+            failures=tuple(
+                _change(experiment, each.system, q, texts) for q in each.failures[:most]
+            ),
         )
         for each in chosen
     )
@@ -105,14 +116,16 @@ def _choose(experiment: Experiment, system: SystemResult, comparison: Comparison
     changes = differences(experiment, system)
     losses = sorted((q for q in changes if changes[q] < 0), key=lambda q: (changes[q], q))
     gains = sorted((q for q in changes if changes[q] > 0), key=lambda q: (-changes[q], q))
-    return _Chosen(system, comparison, losses, gains)
+    values = system.per_query[experiment.measures[0]]
+    failures = sorted(q for q in changes if changes[q] == 0 and values.get(q, 0.0) == 0)
+    return _Chosen(system, comparison, losses, gains, failures)
 
 
 def _texts(experiment: Experiment, chosen: Iterable[_Chosen], most: int) -> Mapping[str, Shown]:
     """Ask once for all documents that will be shown."""
     wanted: dict[str, None] = {}
     for each in chosen:
-        for query in [*each.losses[:most], *each.gains[:most]]:
+        for query in [*each.losses[:most], *each.gains[:most], *each.failures[:most]]:
             for system in (baseline(experiment), each.system):
                 wanted.update((document, None) for document, _ in _top(system, query))
             wanted.update((document, None) for document in _relevant(experiment, query)[:100])

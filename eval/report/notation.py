@@ -71,6 +71,11 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("�", " ".join(_TURNS.sub("", text).split()))
 
 
+def judged_on(collection: str, split: str) -> str:
+    """Write a collection with its split, where it has one."""
+    return ", ".join(filter(None, (printable(collection), printable(split))))
+
+
 def cut(text: str, length: int) -> str:
     """Make a text printable and end it with … where it is longer than that."""
     # Printable text is shorter only by white space; a long text is not read to its end.

@@ -13,6 +13,7 @@ from eval.report.definitions import definitions
 from eval.report.notation import (
     cut,
     decimal,
+    judged_on,
     plural,
     printable,
     probability_phrase,
@@ -41,8 +42,7 @@ def html(experiment: Experiment, charts: Sequence[Chart]) -> str:
     environment.filters["minus"] = lambda text: text.replace("-", "−")
     all_columns = columns(experiment)
     return environment.get_template("report.html.jinja").render(
-        collection=printable(experiment.collection),
-        split=printable(experiment.split),
+        judged_on=judged_on(experiment.collection, experiment.split),
         measure=experiment.measures[0],
         baseline=printable(experiment.baseline),
         compared=_compared(experiment),

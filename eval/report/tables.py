@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.cells import cell_len
 
 from eval.report.columns import MARK, Column, best_rows, columns
-from eval.report.notation import elide, fixed, plural, printable
+from eval.report.notation import elide, fixed, judged_on, plural, printable
 from eval.report.verdict import is_significant, ordered, remarks, test_note
 from eval.results import Experiment, SystemResult
 
@@ -18,6 +18,7 @@ _LATEX = {
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}",
     "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "-": "{-}", "–": "--", "…": r"\dots{}",
+    "[": "{[}", "*": "{*}",  # or a row that begins with one is read as options of the \\ before
 }  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def text_table(experiment: Experiment) -> str:
 def _caption(experiment: Experiment) -> str:
     queries = plural(len(experiment.queries), "query", "queries")
     compared = f", baseline {printable(experiment.baseline)}" if len(experiment.systems) > 1 else ""
-    return f"{printable(experiment.collection)}, {printable(experiment.split)}: {queries}{compared}"
+    return f"{judged_on(experiment.collection, experiment.split)}: {queries}{compared}"
 
 
 def _names(experiment: Experiment) -> list[str]:

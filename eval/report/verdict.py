@@ -91,22 +91,30 @@ def remarks(experiment: Experiment) -> tuple[str, ...]:
 
 def _tied(experiment: Experiment) -> list[str]:
     """Say in one line what another order of equal scores would make of the means."""
-    tied = [
-        f"{printable(system.name)} {decimal(system.ties.low, 4)} to "
-        f"{decimal(system.ties.high, 4)} ({plural(system.ties.queries, 'query', 'queries')})"
-        for system in ordered(experiment)
-        if system.ties.queries
-    ]
+    measure = experiment.measures[0]
+    tied = [system for system in ordered(experiment) if system.ties.queries]
     if not tied:
         return []
-    return [
-        f"Equal scores reach the cut-off; in another order of them {experiment.measures[0]} could "
-        f"be anything in: {', '.join(tied)}."
+    counts = ", ".join(
+        f"{printable(system.name)} {plural(system.ties.queries, 'query', 'queries')}"
+        for system in tied
+    )
+    ranges = [
+        f"{decimal(system.ties.low, 4)} to {decimal(system.ties.high, 4)} for "
+        f"{printable(system.name)}"
+        for system in tied
+        if decimal(system.ties.low, 4) != decimal(system.ties.high, 4)
     ]
+    effect = (
+        f"could make {measure} anything from {', from '.join(ranges)}"
+        if ranges
+        else f"would not change {measure} in four digits"
+    )
+    return [f"Equal scores reach the cut-off ({counts}); another order of them {effect}."]
 
 
 def test_note(experiment: Experiment) -> str:
-    """Say in a sentence what the marks of significance stand for; "" where nothing is compared."""
+    """Say in a sentence how significance was tested, and marked; "" where nothing is compared."""
     pairs = compared(experiment)
     if not pairs:
         return ""

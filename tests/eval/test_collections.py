@@ -63,7 +63,7 @@ def test_a_beir_folder_by_hand(tmp_path: Path) -> None:
     assert list(collection.queries.items()) == [("q%201", "first"), ("q2", "second"), ("q9", "")]
     assert collection.qrels == {"q2": {"d2": 0}, "q%201": {"d%201": 2, "d9": 1}, "q9": {"d2": 1}}
     assert collection.unjudged == 2
-    assert collection.notices == ("1 judged queries of small/test have no text: q9",)
+    assert collection.notices == ("1 judged queries of small/test have no text: 'q9'",)
     assert texts(tmp_path / "small")[:2] == [("d 1", "", "one two three"), ("d2", "", "one")]
     assert collection.corpus is not None
     documents = collection.corpus()
@@ -92,10 +92,10 @@ def test_the_same_collection_in_other_files(tmp_path: Path, files: dict[str, str
 
 
 def test_a_question_file_has_the_ids_that_its_texts_give(tmp_path: Path) -> None:
-    files = {"queries.txt": "why\nhow\n", "qrels/test.txt": "2be23c58 0 d 1\n"}
+    files = {"queries.txt": "why\nhow\n", "qrels/test.txt": "2be23c585f15e5fd 0 d 1\n"}
     collection = open_collection(str(write(tmp_path, files)))
     # printf why | sha256sum
-    assert collection.queries == {"2be23c58": "why"}
+    assert collection.queries == {"2be23c585f15e5fd": "why"}
 
 
 def test_splits(tmp_path: Path) -> None:
@@ -155,10 +155,77 @@ def test_topics_with_tags_closed_or_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "topics",
+    [
+        '<topics task="x">\n<topic number="1">\n<query>a &amp; b</query>\n</topic>\n'
+        "<topic type='y' number='2'><title>c</title><query>never</query></topic></topics>",
+        '<?xml version="1.0"?>\n<topics><topic><number>1</number><title>a &amp; b</title></topic>\n'
+        "<topic><number>2</number>\n<title>c</title></topic>\n</topics>",
+    ],
+)
+def test_topics_in_xml(tmp_path: Path, topics: str) -> None:
+    files = {"topics.xml": topics, "qrels": "1 0 d 1\n2 0 d 1\n"}
+    assert open_collection(str(write(tmp_path, files))).queries == {"1": "a & b", "2": "c"}
+
+
+def test_a_title_ends_at_a_tag_and_not_at_every_sign(tmp_path: Path) -> None:
+    topics = (
+        "<top><num>1<title> price < 5 dollars, 3<4 \n<desc> never</top>"
+        "<top><num>2</num><title>a <- b</title></top><top><num>3<title>last <"
+    )
+    files = {"topics": topics, "qrels": "1 0 d 1\n2 0 d 1\n3 0 d 1\n"}
+    queries = open_collection(str(write(tmp_path, files))).queries
+    assert queries == {"1": "price < 5 dollars, 3<4", "2": "a <- b", "3": "last <"}
+
+
+def test_a_character_number_of_no_character_stays_as_it_is(tmp_path: Path) -> None:
+    huge = f"&#{'9' * 5000};"
+    document = f"<DOC><DOCNO>d</DOCNO><TEXT>{huge}</TEXT></DOC>"
+    topics = f"<top><num>1<title>x {huge}</top>"
+    files = {"topics": topics, "qrels": "1 0 d 1\n", "corpus.sgml": document}
+    folder = write(tmp_path, files)
+    assert open_collection(str(folder)).queries == {"1": f"x {huge}"}
+    assert texts(folder) == [("d", "", huge)]
+
+
+@pytest.mark.parametrize(
+    ("topics", "qrels", "queries"),
+    [
+        ("051 052", "51 52", {"51": "text of 051", "52": "text of 052"}),
+        ("51 52", "051 052", {"051": "text of 51", "052": "text of 52"}),
+        ("051 51", "51", {"51": "text of 51"}),
+        ("051 51", "051 51", {"051": "text of 051", "51": "text of 51"}),
+        ("0051 1", "51 051 1", {"1": "text of 1", "51": "", "051": ""}),
+        ("0 1", "00 1", {"00": "text of 0", "1": "text of 1"}),
+        ("q01 1", "q1 1", {"1": "text of 1", "q1": ""}),
+    ],
+)
+def test_numbers_of_topics_match_by_their_value(
+    tmp_path: Path, topics: str, qrels: str, queries: dict[str, str]
+) -> None:
+    files = {
+        "topics": "".join(f"<top><num>{n}<title>text of {n}</top>" for n in topics.split()),
+        "qrels": "".join(f"{n} 0 d 1\n" for n in qrels.split()),
+    }
+    assert open_collection(str(write(tmp_path, files))).queries == queries
+
+
+def test_a_topic_in_two_files_names_both(tmp_path: Path) -> None:
+    files = {"topics.a": "1\tx\n", "topics.b": "2\ty\n1 \tz\n", "qrels": "1 0 d 1\n"}
+    with pytest.raises(ClozeError, match=r"topics\.b: the topic '1' is in .*topics\.a too"):
+        open_collection(str(write(tmp_path, files)))
+
+
+@pytest.mark.parametrize(
     ("topics", "message"),
     [
         ("<top>\n<num> 1\n<title> a\n</top>\n<top>\n<title> b\n</top>", ":5: .* no <num>"),
         ("\n<top>\n<num> 1\n<title>\n<desc> b\n</top>", ":2: .* no <title>"),
+        ("<top>\n<num>Number: </num><title>a</top>", ":1: .* no <num>"),
+        ("<topics>\n<topic number='1'><narrative>a", ":2: .* no <title> or <query>"),
+        ("<topics>\n<topic>\n<query>a", ":2: .* no <num>"),
+        ("<topics>\n", ":1: not a query; write an id, a tab and the text"),
+        ("<top><num>1<title>a</top>\n<top><num>1<title>b</top>", ":2: .*'1' comes twice.* line 1"),
         ("1\tone\n2 two\n", ":2: not a query; write an id, a tab and the text"),
     ],
 )
@@ -197,6 +264,9 @@ TREC = {"topics.tsv": "1\tone\n", "qrels": "1 0 FT911-1 1\n1 0 b%20c 1\n"}
         {"documents.latin": f"{FIRST.strip()}{SECOND}"},
         {"documents/ft/a.gz": FIRST, "documents/ft/b.latin": SECOND, "documents/.hidden": "?"},
         {"documents/1": FIRST, "documents/2": f"{SECOND}\n", "documents/README": "(c)"},
+        {"documents/0README": "These are\nthe <DOC>s.\n", "documents/1": f"{FIRST}{SECOND}"},
+        {"corpus.sgml": f"<!-- from a disk -->\n\n <doc>{FIRST.removeprefix('<DOC>')}{SECOND}"},
+        {"corpus.sgml": f"\ufeff{FIRST}{SECOND}"},
         {
             "corpus.jsonl": "".join(
                 json.dumps({"_id": i, "title": title, "text": text}) + "\n"
@@ -225,7 +295,16 @@ def test_text_files_are_documents_of_a_trec_folder(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (f"{FIRST}\n<DOC>\n<TEXT>x</TEXT>\n</DOC>\n", ":14: the document has no <DOCNO>"),
-        (f"{FIRST}<DOC>\n<DOCNO>x</DOCNO>\n", ":13: the document has no </DOC>"),
+        (f"{FIRST}<DOC>\n<DOCNO>x</DOCNO>\n", ":13: the document has no </DOC>; get"),
+        (
+            f"{FIRST}<DOC>\n<DOCNO>x</DOCNO>\ny\n{FIRST}",
+            ":13: the document has no </DOC> before the <DOC> in line 16",
+        ),
+        (
+            "<DOC><DOCNO>x</DOCNO>y<DOC><DOCNO>z</DOCNO></DOC>",
+            ":1: the document has no </DOC> before the <DOC> in line 1",
+        ),
+        (f"{FIRST}<DOCNO>x</DOCNO>\ny</DOC>\n", ":14: a </DOC> without its <DOC>"),
     ],
 )
 def test_a_bad_document_is_named(tmp_path: Path, content: str, message: str) -> None:
@@ -245,6 +324,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_what_is_no_collection(tmp_path: Path) -> None:
     with pytest.raises(ClozeError, match=r"there is no folder /no/such"):
         open_collection("/no/such")
+    bare = write(tmp_path / "bare", {"queries.jsonl": QUERIES, "qrels/README": "?"})
+    with pytest.raises(ClozeError, match=r"bare/qrels holds no SPLIT\.tsv, such as test\.tsv"):
+        open_collection(str(bare))
     for files in ({}, {"queries.jsonl": QUERIES}, {"topics": "1\tx"}, {"qrels/test.tsv": TEST}):
         folder = write(tmp_path / str(len(list(tmp_path.iterdir()))), files)
         folder.mkdir(exist_ok=True)
@@ -255,8 +337,31 @@ def test_what_is_no_collection(tmp_path: Path) -> None:
         open_collection(str(empty))
     same = jsonl(("a b", "x"), ("a%20b", "y"))
     twice = write(tmp_path / "twice", {"queries.jsonl": same, "qrels/test.tsv": "q\td\t1\n"})
-    with pytest.raises(ClozeError, match="the query id 'a%20b' comes twice"):
+    with pytest.raises(ClozeError, match="twice, queries: the ids 'a b' and 'a%20b' are one"):
         open_collection(str(twice))
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        (jsonl(("q1", "x"), ("q2", "y")), "'a' is judged, and the query 'q1' has one"),
+        (jsonl(("a", " "), ("b", "")), "'a' is judged, and no query has one"),
+        ("", "'a' is judged, and no query has one"),
+    ],
+)
+def test_judgements_of_other_queries_are_an_error(
+    tmp_path: Path, queries: str, message: str
+) -> None:
+    files = {"queries.jsonl": queries, "qrels/test.tsv": "a\td\t1\nb\td\t1\n"}
+    folder = write(tmp_path / "small", files)
+    with pytest.raises(ClozeError, match=f"small/test: no judged query has a text; {message}"):
+        open_collection(str(folder))
+
+
+def test_an_id_brings_nothing_to_the_terminal_but_letters(tmp_path: Path) -> None:
+    files = {"queries.jsonl": jsonl(("a", "x")), "qrels/test.tsv": "\x1b[2J\td\t1\na\td\t1\n"}
+    [notice] = open_collection(str(write(tmp_path, files))).notices
+    assert notice.endswith("have no text: '\\x1b[2J'")
 
 
 def test_fingerprints_follow_the_contents(tmp_path: Path) -> None:
@@ -356,7 +461,7 @@ def test_the_command(tmp_path: Path, cloze: Cloze) -> None:
     result = cloze("collection", "info", folder)
     assert (result.returncode, result.stderr) == (
         0,
-        "1 judged queries of small/test have no text: q9\n",
+        "1 judged queries of small/test have no text: 'q9'\n",
     )
     assert result.stdout == (
         "small, split test\n"

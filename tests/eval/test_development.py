@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 from pathlib import Path
 from random import Random
 
@@ -102,6 +103,50 @@ def test_pairs_may_be_compressed_and_a_bad_one_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('["q", "p"]', "not a pair; it needs query and positive"),
+        ("[" * 100_000, "not a pair; it needs query and positive"),
+        ('{"query": "q", "positive": ["p"]}', "query, positive and title of a pair must be str"),
+        ('{"query": "q", "positive": "p", "title": 0}', "query, positive and title of a pair must"),
+        (r'{"query": "q\ud800", "positive": "p"}', "half of an escaped character"),
+        (r'{"query": "q", "positive": "\udfff"}', "half of an escaped character"),
+        (r'{"query": "q", "positive": "p", "title": "\ud83d"}', "half of an escaped character"),
+    ],
+)
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"query": "q", "positive": "p", "title": null}\n' + line)
+    with pytest.raises(ClozeError, match=rf"pairs\.jsonl:2: {message}"):
+        build_collection(path, tmp_path / "made", Sample(documents=9, queries=9))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_rename_and_a_link_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, link = Sample(documents=9, queries=1), tmp_path / "link"
+    link.symlink_to(tmp_path / "real")
+    build_collection(pairs_file(tmp_path, [("a", "x"), ("b", "y")]), link, sample)
+    before, real = content(link), os.rename
+
+    def rename(source: Path, target: Path) -> None:
+        if source.name == "new":
+            raise OSError("busy")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises(OSError, match="busy"):
+            build_collection(pairs_file(tmp_path, [("c", "z")]), link, sample)
+    assert content(link) == before
+    build_collection(pairs_file(tmp_path, [("c", "z")]), link, sample)
+    assert content(tmp_path / "real") != before
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pairs.jsonl", "real"]
+
+
 def test_an_older_one_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
@@ -154,3 +199,18 @@ def test_an_answer_that_was_dropped_still_keeps_a_question_out_of_train(tmp_path
     build_collection(pairs_file(tmp_path, [*pairs, (third, kept[2])]), tmp_path / "made", sample)
     assert read_qrels(tmp_path / "made" / "qrels" / "dev.tsv") == {key(first): {key(kept[0]): 1}}
     assert list(read_qrels(tmp_path / "made" / "qrels" / "train.tsv")) == [key(third)]
+
+
+def test_a_collection_of_someone_elses_with_the_same_files_is_kept(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"query": "what", "positive": "that"}\n')
+    folder = tmp_path / "mine"
+    sample = Sample(documents=10, queries=10)
+    build_collection(pairs, folder, sample)
+    (folder / "qrels" / "dev.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    with pytest.raises(ClozeError, match="was not made from pairs"):
+        build_collection(pairs, folder, sample)
+    pairs.write_text("")
+    with pytest.raises(ClozeError, match="holds no pair"):
+        build_collection(pairs, tmp_path / "new", sample)
+    assert not (tmp_path / "new").exists()

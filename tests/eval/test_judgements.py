@@ -1,7 +1,10 @@
 """Judgements: both formats by hand, every malformed line named, round trips."""
 
 import gzip
+import os
+import tracemalloc
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -44,6 +47,37 @@ def test_white_space_in_ids_is_encoded(tmp_path: Path) -> None:
     assert read_qrels(path) == {"query%201": {"a%20folder/b.txt": 1}}
 
 
+def test_ids_stand_as_they_are_written(tmp_path: Path) -> None:
+    """Those of queries and documents do too."""
+    path = file(tmp_path, " query-id\tcorpus-id \tscore\n q\td \t 1 \nq\td\t2\r\n")
+    assert read_qrels(path) == {"%20q": {"d%20": 1}, "q": {"d": 2}}
+    assert read_qrels(file(tmp_path, "a b\tc%20d\t1\nc d\ta%20b\t1\n")).keys() == {"a%20b", "c%20d"}
+
+
+def test_a_contradiction_in_a_pipe_names_the_line_that_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = Thread(target=path.write_text, args=("q 0 d 1\nq 0 d 2\n",))
+    writer.start()
+    with pytest.raises(ClozeError, match=r"pipe:2: .*grade 2 .*and 1 in a line before; keep"):
+        read_qrels(path)
+    writer.join(timeout=10)
+
+
+def test_judgements_take_no_memory_but_their_own(tmp_path: Path) -> None:
+    rows = (f"q{n // 100} 0 document-{n} 1\n" for n in range(20_000))
+    path = file(tmp_path, "".join(rows))
+    read_qrels(path)  # what is kept for good is
+    tracemalloc.start()
+    try:
+        qrels = read_qrels(path)
+        kept, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, qrels.values())) == 20_000
+    assert peak < 1.2 * kept
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -59,6 +93,10 @@ def test_white_space_in_ids_is_encoded(tmp_path: Path) -> None:
         ("q 0 d 99999999999\n", ":1: the grade '99999999999'"),
         ("q 0 d 1\n\nq 0 d 2\n", ":3: .*'d' has grade 2 for the query 'q', and 1 in line 1"),
         ("q 0 d 0\nq 0 d 0\nq 0 d 1\n", ":3: .*grade 1 .*and 0 in line 1"),
+        ("q\td d\t0\nq\td\t0\n\nq\td\t1", ":4: .*'d' has grade 1 .*and 0 in line 2"),
+        ("a b\td\t0\na%20b\te\t0\n", ":2: the ids 'a b' and 'a%20b' are one"),
+        ("q\td%20d\t0\nr\td d\t0\n", ":2: the ids 'd%20d' and 'd d' are one"),
+        ("q\td\t1\n \td2\t1\n", ":2: 2 columns where a judgement has 3"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, content: str, message: str) -> None:

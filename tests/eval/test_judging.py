@@ -11,7 +11,8 @@ import termios
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic
+from threading import Timer
+from time import monotonic, sleep
 
 import pytest
 import typer
@@ -20,10 +21,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from eval.commands.judge import judge
+from eval.judgement_file import JudgementFile, judged_here
 from eval.judgements import read_qrels
-from eval.judging import JudgementFile, Session
-from eval.pooling import SYSTEMS, Pool, choose_systems, extract, pool_documents
-from eval.terminal import marked, visible
+from eval.judging import Session
+from eval.pooling import SYSTEMS, Extract, Pool, choose_systems, extract, pool_documents
+from eval.terminal import marked, open_keys, visible
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
@@ -171,6 +173,7 @@ def test_lines_follow_a_file_without_a_last_line_end(tmp_path: Path) -> None:
         ("my.tsv", "q 0 a 1\n", "TREC's four columns, and the name asks for BEIR's three"),
         ("my.qrels", "q\ta\t1\n", "BEIR's three columns, and the name asks for TREC's four"),
         ("my.qrels", "q 0 a\n", r"my.qrels:1"),
+        ("my.qrels", "\n \nq\ta\t1\n", r"my.qrels:3: BEIR's"),
         ("my.qrels.gz", "", "compressed"),
     ],
 )
@@ -180,6 +183,126 @@ def test_a_file_that_can_not_go_on(tmp_path: Path, name: str, content: str, mess
     with pytest.raises(ClozeError, match=message):
         JudgementFile(path)
     assert path.read_text() == content
+
+
+def test_undo_takes_its_own_line_and_no_other(tmp_path: Path) -> None:
+    """What other programs write, during the session too, stays byte by byte."""
+    path = tmp_path / "my.qrels"
+    path.write_bytes(b"q 7 old 0 \r\n\nq Q0 a\t1\n")
+    file = JudgementFile(path)
+    file.add("q", "mine", 2)
+    with path.open("ab") as other:
+        other.write(b"q 0 theirs 3\nq 0 mine 2\np 5 theirs 1")
+    file.remove("q", "mine")
+    assert path.read_bytes() == (
+        b"q 7 old 0 \r\n\nq Q0 a\t1\nq 0 mine 2\nq 0 theirs 3\np 5 theirs 1"
+    )
+    file.add("q", "last", 1)
+    path.write_bytes(path.read_bytes().replace(b"q 0 last 1\n", b""))
+    before = path.read_bytes()
+    file.remove("q", "last")  # someone else has taken it back already
+    assert path.read_bytes() == before
+    file.add("q", "last", 1)
+    path.unlink()
+    file.remove("q", "last")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["my.qrels", "my.tsv"])
+def test_a_file_is_removed_only_when_it_was_made_and_is_empty(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    file = JudgementFile(path)
+    file.add("q", "a", 1)
+    theirs = b"p\tb\t1\n" if name == "my.tsv" else b"p 0 b 1\n"
+    with path.open("ab") as other:
+        other.write(theirs)
+    file.remove("q", "a")
+    assert path.read_bytes().endswith(theirs) and path.read_bytes().count(b"1\n") == 1
+    path.write_bytes(b"")
+    file = JudgementFile(path)
+    file.add("q", "a", 1)
+    file.remove("q", "a")
+    assert path.exists()  # it was there before
+
+
+def test_a_link_and_a_mode_stay_when_a_judgement_is_taken_back(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.qrels", tmp_path / "link.qrels"
+    real.write_text("q 7 a 1\n")
+    real.chmod(0o660)
+    link.symlink_to(real)
+    file = JudgementFile(link)
+    file.add("q", "b", 2)
+    file.remove("q", "b")
+    assert link.is_symlink()
+    assert real.read_text() == "q 7 a 1\n"
+    assert real.stat().st_mode & 0o777 == 0o660
+
+
+def test_a_taken_back_judgement_is_off_the_disk_when_remove_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my.qrels"
+    file = JudgementFile(path)
+    file.add("q", "a", 1)
+    file.add("q", "b", 0)
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(path.read_text()))
+    file.remove("q", "b")
+    assert synced == ["q 0 a 1\n"]
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from eval.judgement_file import judged_here
+with judged_here(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_one_process_judges_into_a_file(tmp_path: Path) -> None:
+    path, link = tmp_path / "new" / "my.qrels", tmp_path / "link.qrels"
+    link.symlink_to(path)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        for name in (path, link):
+            with pytest.raises(ClozeError) as error, judged_here(name):
+                pytest.fail("both judge")
+            assert str(error.value).startswith(
+                f"{name} is being judged by process {holder.pid} (-c {path}); quit it there"
+            )
+            assert "\n" not in str(error.value)
+        with judged_here(tmp_path / "other.qrels"):
+            pass
+        holder.communicate("end\n")
+    assert list(tmp_path.iterdir()) == [link]  # nothing was judged
+    with judged_here(path):
+        JudgementFile(path).add("q", "a", 1)
+    assert [each.name for each in path.parent.iterdir()] == ["my.qrels"]
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "my.qrels"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        holder.kill()
+    with judged_here(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ClozeError, match=r"my\.qrels: can't be written: "):
+        with judged_here(tmp_path / "file" / "my.qrels"):
+            pytest.fail("held")
 
 
 # --- forward and back
@@ -377,6 +500,30 @@ def test_more_pages_through_the_whole_document(ships: Path, mine: Path) -> None:
     assert shown.index("The end.") < shown.index("(the document ends here)")
 
 
+def test_a_second_command_on_the_same_file_is_refused(ships: Path, mine: Path) -> None:
+    with judged_here(mine / "qrels" / "test.tsv"):
+        ended = on_a_pipe(ships, mine, lines("1"))
+    assert isinstance(ended.exception, ClozeError)
+    assert f"test.tsv is being judged by process {os.getpid()} (" in str(ended.exception)
+    assert not (mine / "qrels").exists()
+    assert on_a_pipe(ships, mine, lines("1", "q")).exit_code == 0
+
+
+def test_more_of_a_document_that_is_gone_is_nothing(
+    ships: Path, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def once(index: Index, text: str, document: str) -> Extract | None:
+        calls.append(document)
+        return extract(index, text, document) if len(calls) == 1 else None
+
+    monkeypatch.setattr("eval.pooling.extract", once)
+    ended = on_a_pipe(ships, mine, lines("s", "m", "q"))
+    gone = ended.stderr[ended.stderr.index("the index has this document no more") :]
+    assert gone.splitlines()[1] == "(the document ends here)"
+
+
 def test_other_files_lead_to_another_next_command(ships: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(judge)
@@ -481,6 +628,87 @@ def test_one_key_without_enter(at_terminal: Callable[[], Terminal], mine: Path) 
     assert terminal.process.wait(30) == 0
     assert [*on_disk(qrels).values()] == [2, 0]
     assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+@pytest.fixture
+def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The other end of the terminal that is standard input now."""
+    master, slave = os.openpty()
+    with open(slave) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        yield master
+    os.close(master)
+
+
+@pytest.mark.parametrize(
+    "key", ["\x1b1", "\x1b[3~", "\x1b[1;2A", "\x1bO2", "\x1b\x1b[2~", "\x1b\x1b1", "é"]
+)
+def test_what_one_key_sends_is_one_key(keyboard: int, key: str) -> None:
+    with open_keys() as keys:
+        os.write(keyboard, f"{key}0{key}1".encode())
+        assert [keys.read() for _ in range(4)] == [key, "0", key, "1"]
+
+
+@pytest.mark.parametrize("key", ["\x1b", "\x1b[", "\x1b[1", "\x1b[1;2", "\x1bO", "\x1b\x1b"])
+def test_what_has_no_end_is_one_key_too(
+    keyboard: int, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eval.terminal._REST_SECONDS", 0)
+    with open_keys() as keys:
+        os.write(keyboard, key.encode())
+        assert keys.read() == key
+        os.write(keyboard, b"2")
+        assert keys.read() == "2"
+
+
+@pytest.mark.parametrize(
+    "parts", [("\x1b", "1"), ("\x1b", "[1~"), ("\x1b[", "2~"), ("\x1b[1;", "2A"), ("\x1bO", "3"),
+              ("\x1b", "[", "1;", "2~")],
+)  # fmt: skip
+def test_a_key_that_comes_in_parts_is_one_key(
+    keyboard: int, parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eval.terminal._REST_SECONDS", 30)
+    with open_keys() as keys:
+        for place, part in enumerate([*parts[:-1], parts[-1] + "0"]):
+            Timer(place / 20, os.write, (keyboard, part.encode())).start()
+        assert [keys.read(), keys.read()] == ["".join(parts), "0"]
+
+
+def test_alt_and_a_digit_judge_nothing(at_terminal: Callable[[], Terminal], mine: Path) -> None:
+    terminal = at_terminal()
+    terminal.until("q quit")
+    terminal.press("\x1b1")
+    assert "judged" not in terminal.until("is no key; ? lists them")
+    assert not (mine / "qrels" / "test.tsv").exists()
+
+
+def test_keys_are_read_after_a_stop(at_terminal: Callable[[], Terminal], mine: Path) -> None:
+    """As a shell does it: Ctrl-Z, its own mode of the terminal, `fg`."""
+    terminal = at_terminal()
+    terminal.until("q quit")
+    by_keys = termios.tcgetattr(terminal.slave)
+    terminal.process.send_signal(signal.SIGSTOP)
+    os.waitpid(terminal.process.pid, os.WUNTRACED)
+    termios.tcsetattr(terminal.slave, termios.TCSANOW, terminal.before)
+    terminal.process.send_signal(signal.SIGCONT)
+    end = monotonic() + 30
+    while termios.tcgetattr(terminal.slave) != by_keys and monotonic() < end:
+        sleep(0.01)
+    terminal.press("2")
+    assert "judged 1 of 4" in terminal.until("q quit")
+    terminal.press("q")
+    terminal.until("the same command goes on")
+    assert terminal.process.wait(30) == 0
+    assert termios.tcgetattr(terminal.slave) == terminal.before
+
+
+@pytest.mark.usefixtures("keyboard")
+def test_the_answers_to_signals_are_given_back() -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGCONT, signal.SIGTERM)}
+    with open_keys():
+        assert all(signal.getsignal(each) != handler for each, handler in before.items())
+    assert {each: signal.getsignal(each) for each in before} == before
 
 
 def test_nothing_of_a_document_moves_the_cursor(at_terminal: Callable[[], Terminal]) -> None:

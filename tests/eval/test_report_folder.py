@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import eval.report.page
+from eval.folders import replace_folder
 from eval.report import check_folder, write_report
 from eval.report.filenames import run_files
-from eval.report.folder import replace_folder
 from eval.results import Comparison, Experiment, Shown, SystemResult, TieRange
 from eval.runs import Run
 from indexer.errors import ClozeError
@@ -167,13 +167,116 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path, name: str) -> N
     assert everything(folder) == before
 
 
-def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text('{"systems": 3}')
-    with pytest.raises(ClozeError, match=r"metrics\.json"):
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        '{"systems": 3}',
+        '{"systems": {"a": 1}}',
+        '{"collection": "x", "measures": ["AP"], "systems": {"a": 1}}',
+        '{"collection": "x", "measures": ["AP"], "systems": ["a"], "provenance": {}}',
+        "[]",
+        "{",
+        "[" * 100_000,
+    ],
+)
+def test_the_metrics_of_another_program_are_refused(tmp_path: Path, metrics: str) -> None:
+    (tmp_path / "metrics.json").write_text(metrics)
+    (tmp_path / "table.md").write_text("my own notes")
+    with pytest.raises(ClozeError, match=r"holds metrics\.json and 1 more"):
         check_folder(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ClozeError, match="is a file"):
-        check_folder(tmp_path / "file")
+
+
+@pytest.mark.usefixtures("one_chart")
+def test_a_link_in_a_report_is_not_of_a_report(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    write_report(experiment("lexical"), folder)
+    (tmp_path / "mine").write_text("mine")
+    (folder / "table.md").unlink()
+    (folder / "table.md").symlink_to(tmp_path / "mine")
+    with pytest.raises(ClozeError, match=r"holds table\.md, not of a report"):
+        check_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("file", "is a file and no folder"),
+        ("file/x", "{0}/file is a file and no folder"),
+        ("file/x/y", "{0}/file is a file and no folder"),
+        ("to-file/x", "{0}/file is a file and no folder"),
+        ("loop", "a loop of links"),
+        ("loop/x", "a loop of links"),
+    ],
+)
+def test_a_place_where_no_folder_can_be_is_told_before_the_work(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "to-file").symlink_to("file")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ClozeError) as error:
+        check_folder(tmp_path / name)
+    expected = f"{tmp_path / name}: {reason.format(tmp_path)}; name another place for the report"
+    assert str(error.value) == expected
+    assert everything(tmp_path)["file"] == b"kept"
+
+
+@pytest.mark.parametrize("name", ["closed/x", "closed/there", "closed/some/x"])
+def test_a_place_that_can_not_be_written_is_told_before_the_work(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    (closed / "there").mkdir(parents=True)
+    # Of the superuser, who may write anywhere, a real mode would tell nothing.
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != closed)
+    with pytest.raises(ClozeError, match="closed can't be written to; name another place"):
+        check_folder(tmp_path / name)
+    check_folder(tmp_path / "other")
+
+
+def test_the_root_is_told_without_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("walked"))
+    with pytest.raises(ClozeError, match="/: is the root of all folders"):
+        check_folder(Path("/"))
+
+
+@pytest.mark.usefixtures("one_chart")
+def test_a_stop_right_after_the_first_rename_keeps_the_older_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    folder = tmp_path / "report"
+    write_report(experiment("lexical"), folder)
+    before, real, calls = everything(tmp_path), os.rename, []
+
+    def rename(source: Path, target: Path) -> None:
+        real(source, target)
+        calls.append(target)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(experiment("lexical", "dense"), folder)
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.usefixtures("one_chart")
+def test_what_appears_in_an_older_report_while_writing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "report"
+    write_report(experiment("lexical"), folder)
+    before = everything(folder)
+    monkeypatch.setattr(
+        eval.report.page, "html", lambda *_: str((folder / "notes").write_text("mine"))
+    )
+    with pytest.raises(ClozeError) as error:
+        write_report(experiment("lexical", "dense"), folder)
+    assert str(error.value).startswith(f"{folder} holds notes, not of a report of ours")
+    assert everything(folder) == before | {"notes": b"mine"}
 
 
 @pytest.mark.usefixtures("one_chart")
@@ -244,7 +347,7 @@ def test_what_appears_while_writing_is_kept(tmp_path: Path) -> None:
         (folder / "theirs").write_text("kept")
 
     with pytest.raises(ClozeError, match="theirs"):
-        replace_folder(folder, write)
+        replace_folder(folder, write, check_folder)
     assert everything(tmp_path) == {"report/theirs": b"kept"}
 
 

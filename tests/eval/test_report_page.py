@@ -192,6 +192,15 @@ def test_one_system_leaves_comparisons_out(small: Experiment) -> None:
     assert "Left out: there is no other system to compare with." in page
 
 
+@pytest.mark.parametrize(("split", "named"), [("test", "tiny, test"), ("", "tiny")])
+def test_the_page_names_the_split_where_there_is_one(
+    small: Experiment, split: str, named: str
+) -> None:
+    made = html(dataclasses.replace(small, split=split), ())
+    assert f"<title>{named}: nDCG@10</title>" in made
+    assert f"<h1><bdi>{named}</bdi></h1>" in made
+
+
 def test_empty_runs_are_shown_as_such(small: Experiment) -> None:
     empty = [dataclasses.replace(s, run=Run(name=s.name, ranked={})) for s in small.systems]
     made = dataclasses.replace(small, systems=tuple(empty))
@@ -220,6 +229,18 @@ def test_latency_is_drawn_where_two_systems_were_timed(small: Experiment) -> Non
     assert "Where the time goes" in page and "<td>encode</td><td>7.00</td>" in page
 
 
+def test_queries_that_both_fail_open_as_well() -> None:
+    queries = {"bad": "what nobody finds", "good": "what all find"}
+    systems = [
+        system("a", {"bad": 0.0, "good": 1.0}, {"bad": ["x"], "good": ["d"]}, base=True),
+        system("b", {"bad": 0.0, "good": 1.0}, {"bad": ["y"], "good": ["d"]}, base=False),
+    ]
+    qrels = {"bad": {"z": 1}, "good": {"d": 1}}
+    made = html(experiment(systems, queries, qrels, {}), [])
+    section = made[made.index("Neither found a relevant document") :]
+    assert "what nobody finds" in section and "what all find" not in section
+
+
 def test_thousands_of_queries_and_many_systems_stay_small() -> None:
     queries = {f"q{number}": f"question {number} " * 20 for number in range(2000)}
     found = [f"doc{number}" for number in range(10)]
@@ -238,7 +259,7 @@ def test_thousands_of_queries_and_many_systems_stay_small() -> None:
     page = html(made, charts)
     assert len(page.encode()) < 5_000_000
     assert all(len(chart.svg or "") < 600_000 for chart in charts)
-    assert "Lost most: 10 of " in page and "per_query.parquet" in page
+    assert "Lost most: 7 of " in page and "per_query.parquet" in page
     for section in sections(made):
         changes = differences(made, next(s for s in systems if s.name == section.system))
         assert section.all_losses == sum(value < 0 for value in changes.values())

@@ -4,13 +4,23 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import pytest
 from rich.cells import cell_len
 
 from eval.report import tables
 from eval.report.definitions import definitions
-from eval.report.notation import cut, decimal, elide, fixed, printable, probability, size
+from eval.report.notation import (
+    cut,
+    decimal,
+    elide,
+    fixed,
+    judged_on,
+    printable,
+    probability,
+    size,
+)
 from eval.report.summary import as_json
 from eval.report.tables import escape_latex, latex_table, markdown_table, text_table
 from eval.report.verdict import remarks, verdicts
@@ -181,8 +191,8 @@ def test_remarks_tell_of_ties_and_of_unanswered_queries() -> None:
         )
     )
     assert told == (
-        "Equal scores reach the cut-off; in another order of them nDCG@10 could be anything in: "
-        "a .4000 to .5123 (1 query).",
+        "Equal scores reach the cut-off (a 1 query); another order of them could make nDCG@10 "
+        "anything from .4000 to .5123 for a.",
         "a found nothing for 3 of 4 queries, which count 0.",
         "b found nothing for 1 of 4 queries, which counts 0.",
         "read this",
@@ -244,10 +254,34 @@ def test_markdown_escapes_names_and_keeps_its_cells() -> None:
          r"\textless{}f\textgreater{}g"),
         ("two\nlines -- \"q\" 'r' `s`", r"two lines {-}{-} {\char34}q{\char34} "
          r"\textquotesingle{}r\textquotesingle{} \textasciigrave{}s\textasciigrave{}"),
+        ("[x] *y", "{[}x] {*}y"),
     ],
 )  # fmt: skip
 def test_latex_is_escaped(text: str, escaped: str) -> None:
     assert escape_latex(text) == escaped
+
+
+def test_a_name_is_no_option_of_the_line_before_it() -> None:
+    made = latex_table(experiment(system("[x", 0.6), system("*y", 0.5), system("[1ex]", 0.4)))
+    lines = [line.strip() for line in made.splitlines()]
+    for before, after in pairwise(lines):
+        if before.endswith((r"\\", "rule")):
+            assert not after.startswith(("[", "*"))
+    assert r"{[}1ex] & 0.4000 & 0.4000 \\" in lines
+
+
+@pytest.mark.parametrize(
+    ("collection", "split", "named"),
+    [("scifact", "test", "scifact, test"), ("my.qrels", "", "my.qrels"), ("a\nb", " ", "a b")],
+)
+def test_a_collection_is_named_with_the_split_it_has(
+    collection: str, split: str, named: str
+) -> None:
+    made = experiment(system("a", 0.6), collection=collection, split=split)
+    assert judged_on(collection, split) == named
+    assert text_table(made).startswith(f"{named}: 4 queries\n")
+    assert markdown_table(made).startswith(f"{named}: 4 queries\n")
+    assert rf"\caption{{{named}: 4 queries.}}" in latex_table(made)
 
 
 def test_latex_marks_best_better_and_worse() -> None:

@@ -14,8 +14,10 @@ from typer.testing import CliRunner, Result
 
 from eval.commands.reproduce import reproduce
 from eval.expectations import EXPECTED, choose, read_expectation, read_expectations
+from eval.experiment import Plan, run_experiment
 from eval.reproduction import Figure, missing_files, other_files
 from indexer.errors import ClozeError
+from search.index import Index
 
 CORPUS = {
     "often": "ship ship ship",
@@ -118,6 +120,19 @@ def test_what_is_shipped_is_of_the_real_files(real_data: Path) -> None:
         (lambda c: c.update(command=c["command"] + " --json"), "write cloze eval {data}/FOLDER"),
         (lambda c: c.update(command=c["command"] + " --top 5"), "command has '--top'; choose"),
         (lambda c: c.update(command="cloze eval {data}/tiny"), "command lacks --systems"),
+        (lambda c: c.update(command=c["command"] + " --split 'x"), "No closing quotation"),
+        (
+            lambda c: c.update(command=c["command"].replace("tiny", "../x")),
+            r"names '\.\./x'; write",
+        ),
+        (
+            lambda c: c.update(command=c["command"].replace("tiny", "a/../x")),
+            "below {data}, without",
+        ),
+        (lambda c: c.update(command=c["command"].replace("tiny", "/etc")), "command names '/etc'"),
+        (lambda c: c.update(command=c["command"].replace("tiny", "")), "command names ''; write"),
+        (lambda c: c.update(files={"/etc/passwd": "0" * 64}), "files names '/etc/passwd'; write"),
+        (lambda c: c.update(files={"../corpus.jsonl": "0" * 64}), "files names '../corpus"),
         (lambda c: c.update(expected={}), "expected has the systems none, the command lexical"),
         (lambda c: c["expected"].update(dense={"P@1": 1}), "systems lexical, dense, the command"),
         (lambda c: c["expected"].update(lexical={}), "lexical has no figure"),
@@ -135,12 +150,31 @@ def test_a_wrong_file_is_told(data: Path, tmp_path: Path, change: Change, messag
     assert str(caught.value).startswith(f"{tmp_path / 'wrong.yaml'}: ")
 
 
-@pytest.mark.parametrize("text", ["a: [", "- 1\n", "", "a: !!python/object:os.system {}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [", "- 1\n", "", "a: !!python/object:os.system {}\n", "[" * 5000, "a: 2001-99-99\n",
+        "[a]: 1\n", "\0",
+    ],
+)  # fmt: skip
 def test_what_is_no_mapping_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "wrong.yaml").write_text(text)
     with pytest.raises(ClozeError, match=r"wrong\.yaml: (not YAML|the file is)") as caught:
         read_expectation(tmp_path / "wrong.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(ClozeError, match=r"folder\.yaml: Is a directory"):
+        read_expectations(tmp_path)
+
+
+def test_no_expectations_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ClozeError, match=f"{tmp_path} holds no expected figures; install"):
+        read_expectations(tmp_path)
+    monkeypatch.setattr("eval.expectations.EXPECTED", tmp_path / "none")
+    assert isinstance(run("--list").exception, ClozeError)
 
 
 def test_names_are_chosen() -> None:
@@ -174,6 +208,34 @@ def test_figures_are_reproduced(expected: Path, data: Path) -> None:
         ["lexical", "P@1", "0.5000", "0.5000", "+0.0000"],
     ]
     assert verdict == "  reproduced: 2 figures, none more than 0.005 off"
+
+
+def test_everything_is_searched_again(
+    expected: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier run, kept by `cloze eval`, would hide a search that has broken since."""
+    plan = Plan(
+        collection=str(data / "tiny"), systems=["lexical"], measures=["nDCG@10,P@1"], timed=False
+    )
+    run_experiment(plan)
+    assert any("reused" in line for line in run_experiment(plan).notices)
+    assert run("tiny", "--data", data).exit_code == 0
+
+    def broken(*_: object, **__: object) -> None:
+        raise AssertionError("the engine was asked")
+
+    monkeypatch.setattr(Index, "rank_each", broken)
+    assert str(run("tiny", "--data", data).exception) == "the engine was asked"
+
+
+def test_notices_are_shown(expected: Path, data: Path) -> None:
+    with (data / "tiny/qrels/test.tsv").open("a") as file:
+        file.write("1\taway\t1\n")
+    ended = run("tiny", "--data", data)
+    (shown,) = [line for line in ended.stderr.splitlines() if line.startswith("tiny: ")]
+    assert shown.startswith("tiny: 1 of 3 relevant documents are not in ")
+    report = json.loads(run("tiny", "--data", data, "--json").stdout)["reproductions"][0]
+    assert [f"tiny: {line}" for line in report["notices"]] == [shown]
 
 
 def test_a_figure_outside_is_exit_1(expected: Path, data: Path) -> None:

@@ -56,6 +56,8 @@ def test_an_empty_run_is_named_by_its_file(tmp_path: Path) -> None:
         ("q Q0 d 1 nan tag", "the score 'nan'"),
         ("q Q0 d 1 -inf tag", "the score '-inf'"),
         ("q Q0 d 1 1e39 tag", "the score '1e39'"),
+        ("q Q0 d 1 1_0 tag", "the score '1_0'"),
+        ("q Q0 d 1 \u0661\u0662 tag", "the score '\u0661\u0662'"),
         ("q Q0 x 2 0.5 tag", "the document 'x' comes twice for the query 'q'"),
     ],
 )

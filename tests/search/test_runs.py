@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.runs import RunWriter
+from indexer.errors import ClozeError
+from search.runs import RunWriter, UniqueColumns
 
 
 def written(ranked: list[tuple[str, float]], query: str = "q") -> list[list[str]]:
@@ -59,3 +60,13 @@ def test_white_space_is_encoded_and_counted(name: str, column: str) -> None:
     rows = [line.split() for line in file.getvalue().splitlines()]
     assert [(row[0], row[2]) for row in rows] == [(column, "a"), (column, column)]
     assert writer.encoded_ids == (name != column)
+
+
+@pytest.mark.parametrize(("first", "second"), [("a b", "a%20b"), ("a%20b", "a b")])
+def test_two_ids_of_one_column_are_named(first: str, second: str) -> None:
+    ids = UniqueColumns()
+    assert ids.column(first, "f:1") == ids.column(first, "f:2") == "a%20b"
+    assert ids.column("a%b", "f:3") == "a%b"
+    with pytest.raises(ClozeError, match=f"^f:4: the ids '{first}' and '{second}' are one"):
+        ids.column(second, "f:4")
+    assert UniqueColumns().column(second, "g:1") == "a%20b"
