@@ -50,7 +50,7 @@ def open_beir(folder: Path, split: str | None) -> Collection:
         split=chosen,
         queries=read_queries(str(queries)),
         qrels=read_qrels(splits[chosen]),
-        source=None if corpus is None else files_source(corpus),
+        source=None if corpus is None else files_source(str(corpus)),
     )
 
 

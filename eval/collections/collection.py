@@ -150,12 +150,12 @@ def choose_split(name: str, splits: Sequence[str], split: str | None) -> str:
     return split
 
 
-def files_source(path: Path) -> Source:
+def files_source(name: str) -> Source:
     """Return the documents of a file or folder that `cloze index` reads, sealed by their bytes."""
     return Source(
-        read=lambda: Corpus([str(path)]),
+        read=lambda: Corpus([name]),
         seal=lambda: hash_files(
-            (entry.relative, Path(entry.path)) for entry in resolve(str(path)).entries()
+            (entry.relative, Path(entry.path)) for entry in resolve(name).entries()
         ),
     )
 

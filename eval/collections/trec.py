@@ -10,11 +10,11 @@ from eval.collections.collection import (
     assemble,
     choose_split,
     files_source,
-    hash_files,
     split_files,
 )
-from eval.collections.sgml import SgmlDocuments, document_files, holds_documents, read_topics
+from eval.collections.topics import read_topics
 from eval.judgements import Qrels, read_qrels
+from indexer.corpus.inputs import trec_documents
 from indexer.errors import ClozeError
 from search.runs import column
 
@@ -96,13 +96,7 @@ def _source(folder: Path) -> Source | None:
     paths = [path for kind in ("corpus*", "documents*") for path in sorted(folder.glob(kind))]
     if not paths:
         return None
-    if not holds_documents(paths[0]):
-        return files_source(paths[0])
-    files = list(document_files(paths[0]))
-    return Source(
-        read=lambda: SgmlDocuments(files),
-        seal=lambda: hash_files((file.name, file) for file in files),
-    )
+    return files_source(trec_documents(str(paths[0])))
 
 
 def _topics(folder: Path) -> list[Path]:

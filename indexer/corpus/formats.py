@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from indexer.corpus.delimited import read_csv, read_tsv
 from indexer.corpus.entries import Reader
 from indexer.corpus.jsonl import read_json_lines
+from indexer.corpus.sgml import read_sgml
 from indexer.corpus.text import read_markdown, read_text
 
 READERS: Mapping[str, Reader] = {
@@ -16,6 +17,8 @@ READERS: Mapping[str, Reader] = {
     ".tsv": read_tsv,
     ".txt": read_text,
     ".md": read_markdown,
+    ".sgml": read_sgml,
+    ".sgm": read_sgml,
 }
 # Those read from a folder, where each file is a document.
 FOLDER_SUFFIXES = (".txt", ".md")
