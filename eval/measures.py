@@ -134,10 +134,11 @@ def _read_trec_name(text: str) -> list[Measure]:
             pass
     base = re.split(r"[@(]", text)[0]
     names = {name.lower(): name for name in sorted(ir_measures.measures.registry)}
-    nearest = names[difflib.get_close_matches(base.lower(), names, n=1, cutoff=0.0)[0]]
+    near = difflib.get_close_matches(base.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {names[near[0]] + text[len(base) :]!r}" if near else "is it spelled so"
     raise ClozeError(
-        f"unknown measure {text!r}: did you mean {nearest + text[len(base) :]!r}? "
-        f"Known are {', '.join(sorted(ir_measures.measures.registry))}"
+        f"unknown measure {text!r}: {hint}? There are {', '.join(sorted(names.values()))}, with a "
+        "cut-off as in nDCG@10"
     )
 
 
