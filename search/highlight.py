@@ -59,8 +59,7 @@ def highlight(
     window = Span(start, min(end, start + MAX_ANALYSED))
     matches = [
         Token(term, start + first, start + last)
-        for term, first, last in analyzer.tokens(text[window.start : window.end])
-        if term in query_terms
+        for term, first, last in analyzer.tokens(text[window.start : window.end], query_terms)
     ]
     if matches and matches[-1].end == window.end < end:
         matches.pop()  # the word may go on where the reading stopped

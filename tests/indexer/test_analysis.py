@@ -181,6 +181,14 @@ def test_tokens_and_terms_agree(text: str) -> None:
         assert [token.term for token in analyzer.tokens(text)] == analyzer.terms(text)
 
 
+@given(TEXTS, TEXTS)
+def test_tokens_among_some_terms_are_those_of_all(text: str, query: str) -> None:
+    for analyzer in (ENGLISH, PLAIN):
+        wanted = {*analyzer.terms(query), *analyzer.terms(text)[::3]}
+        expected = [token for token in analyzer.tokens(text) if token.term in wanted]
+        assert list(analyzer.tokens(text, wanted)) == expected
+
+
 @given(TEXTS)
 def test_tokens_are_places_in_order(text: str) -> None:
     tokens = list(ENGLISH.tokens(text))
