@@ -68,6 +68,7 @@ def without_identical(runs: Mapping[str, Run]) -> dict[str, Run]:
                 query: [pair for pair in ranked if pair[0] != query]
                 for query, ranked in run.ranked.items()
             },
+            tag=f"{run.tag or name}-without-identical",
         )
         for name, run in runs.items()
     }

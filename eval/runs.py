@@ -24,11 +24,12 @@ class Run:
     """Ranked documents by query; equal scores stand in the order that counts.
 
     Ids are as a run file has them: white space is percent-encoded. A query without results may be
-    absent.
+    absent. `tag` is what a file of it has in its last column; "" is the name.
     """
 
     name: str
     ranked: Mapping[str, Ranked]
+    tag: str = ""
 
 
 def read_run(path: Path, name: str | None = None) -> Run:
@@ -71,8 +72,8 @@ def read_run(path: Path, name: str | None = None) -> Run:
     return Run(name=name or tag or Path(path.name.removesuffix(".gz")).stem, ranked=ranked)
 
 
-def write_run(path: Path, run: Run, tag: str | None = None) -> None:
-    """Write a run for trec_eval; the file appears whole, and its tag is the run's name by default.
+def write_run(path: Path, run: Run) -> None:
+    """Write a run for trec_eval; the file appears whole, with the run's tag.
 
     Scores are made strictly decreasing, so that every tool reads the order of `run`.
 
@@ -80,7 +81,7 @@ def write_run(path: Path, run: Run, tag: str | None = None) -> None:
         ClozeError: the file can't be written.
     """
     with whole_file(path) as file:
-        writer = RunWriter(file, column(tag or run.name))
+        writer = RunWriter(file, column(run.tag or run.name))
         for query, ranked in run.ranked.items():
             writer.write(query, ranked)
 

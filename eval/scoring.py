@@ -1,6 +1,7 @@
 """Runs of all systems over all queries: the index's first stages once, finished runs reused."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eval.baselines import RankBM25
@@ -68,7 +69,10 @@ class Scoring:
         else:
             self._keep(made)
         self.notices += unjudged_queries(made, self.queries)
-        return {system.name: (kept | made)[system.name] for system in systems}
+        return {
+            system.name: replace((kept | made)[system.name], tag=self.tags.get(system.name, ""))
+            for system in systems
+        }
 
     def _kept(self, systems: Sequence[System]) -> dict[str, Run]:
         """Return the finished runs that the cache has."""

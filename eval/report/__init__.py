@@ -71,4 +71,4 @@ def _write_runs(experiment: Experiment, folder: Path) -> None:
     files = run_files(system.name for system in experiment.systems)
     folder.mkdir()
     for system in experiment.systems:
-        write_run(folder / files[system.name], system.run, system.name)
+        write_run(folder / files[system.name], system.run)

@@ -1,6 +1,7 @@
 """An experiment end to end: its figures are those of its parts, and it refuses what can't be."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from itertools import islice
@@ -48,6 +49,9 @@ def test_its_figures_are_trec_evals_of_its_runs(small_collection: Path, small_in
         assert (compared == {}) == (system.name == "lexical")
         assert all(each.wins + each.ties + each.losses == 12 for each in compared.values())
         assert all(each.p_holm >= each.p_value for each in compared.values())
+        # What the run depends on is named by the tag of its file.
+        assert system.run.tag == found.provenance["runs"][system.name]
+        assert re.fullmatch(rf"{system.name}-[0-9a-f]{{12}}", system.run.tag)
     lexical = found.systems[1]
     assert lexical.unanswered == 1  # the query of an unknown word
     title_only = found.documents(["only%20a%20title", "absent"])

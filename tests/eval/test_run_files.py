@@ -121,7 +121,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_run(tmp_path / "r", Run(name="r", ranked={"q": [("a", 1.0), ("\ud800", 0.5)]}))
     assert list(tmp_path.iterdir()) == []
-    write_run(tmp_path / "r", Run(name="r", ranked={"q": [("a", 1.0)]}), tag="my run")
+    write_run(tmp_path / "r", Run(name="r", ranked={"q": [("a", 1.0)]}, tag="my run"))
     assert (tmp_path / "r").read_text() == "q Q0 a 1 1.0 my%20run\n"
     with pytest.raises(ClozeError, match="can't be written"):
         write_run(tmp_path / "none" / "r", Run(name="r", ranked={}))
