@@ -117,6 +117,8 @@ def _read(pairs: Path) -> Iterator[_Pair]:
             raise ClozeError(f"{where}: not a pair; it needs query and positive") from None
         if not all(isinstance(text, str) for text in texts):
             raise ClozeError(f"{where}: query, positive and title of a pair must be strings")
+        if not (texts[0].strip() and texts[1].strip()):
+            raise ClozeError(f"{where}: query and positive of a pair must not be empty; fill them")
         if not all(map(is_utf8, texts)):
             raise ClozeError(f"{where}: half of an escaped character (\\ud800 to \\udfff); mend it")
         yield _Pair(query=texts[0], positive=texts[1], title=texts[2])

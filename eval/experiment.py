@@ -147,6 +147,11 @@ def _about(
         return []
     check_ids(index)
     notices = [*judged_but_absent(collection, index), *searched_otherwise(index)]
+    if dead := index.lexical.dead:
+        notices.append(
+            f"BM25's statistics of {index.folder} still count {dead:,} rows that were deleted or "
+            f"replaced; before you compare it with another index: cloze compact {index.folder}"
+        )
     if systems is None and index.manifest.encoder is None:
         notices.append(f"{index.folder} has no vectors: dense and hybrid are left out")
     if systems is None and index.lexical.count > _BASELINE_DOCUMENTS:

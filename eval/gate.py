@@ -63,7 +63,8 @@ def failures(experiment: Experiment, gate: Gate) -> list[str]:
     lost most.
 
     Raises:
-        ClozeError: the measure is none of the experiment's, or nothing was compared.
+        ClozeError: the measure is none of the experiment's, nothing was compared, or the baseline
+            leaves most queries unanswered.
     """
     gate.check(experiment.measures)
     if not any(system.comparisons for system in experiment.systems):
@@ -71,12 +72,18 @@ def failures(experiment: Experiment, gate: Gate) -> list[str]:
             f"--fail-if-worse needs a system besides the baseline {experiment.baseline}, and there "
             "is none; name one, or another --baseline"
         )
+    baseline = next(each for each in experiment.systems if each.name == experiment.baseline)
+    queries = len(experiment.queries)
+    if 2 * baseline.unanswered > queries:
+        raise ClozeError(
+            f"the baseline {baseline.name} answers {queries - baseline.unanswered} of {queries} "
+            "queries, so hardly anything could be worse than it; give a whole run"
+        )
     found = []
     for system in experiment.systems:
         comparison = system.comparisons.get(gate.measure)
         if comparison is None or not _fails(comparison, gate):
             continue
-        baseline = next(each for each in experiment.systems if each.name == experiment.baseline)
         ours, theirs = system.per_query[gate.measure], baseline.per_query[gate.measure]
         lost = sorted(ours, key=lambda query: (ours[query] - theirs[query], query))[:_WORST]
         worst = ", ".join(f"{query} ({ours[query] - theirs[query]:+.3f})" for query in lost)

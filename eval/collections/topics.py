@@ -24,6 +24,17 @@ _TITLE = re.compile(rf"<title\b[^>]*>\s*(?:Topic\s*:)?+{_TO_TAG}", re.IGNORECASE
 _QUERY = re.compile(rf"<query\b[^>]*>{_TO_TAG}", re.IGNORECASE | re.DOTALL)
 
 
+def read_questions(path: Path) -> Iterator[tuple[str, str]]:
+    """Stream (id, text) of a queries file of any kind: TREC's topics, JSON lines, `.tsv`, `.txt`.
+
+    Raises:
+        ClozeError: as `read_topics` and `read_queries`.
+    """
+    if _TOPICS.search(_beginning(path)):
+        return read_topics(path)
+    return read_queries(str(path))
+
+
 def read_topics(path: Path) -> Iterator[tuple[str, str]]:
     """Stream (number, text) of a file of topics: `<top>`, XML's `<topic>`, or id and text a line.
 

@@ -82,13 +82,13 @@ def judge(
 def _pools(
     index: "Index", queries: Path, names: tuple[str, ...] | None, depth: int, seed: int
 ) -> "list[Pool]":
+    from eval.collections.topics import read_questions
     from eval.pooling import choose_systems, pool_documents
     from indexer.errors import ClozeError
     from indexer.progress import Step
-    from search.queries import read_queries
 
     systems = choose_systems(index, names)
-    asked = list(read_queries(str(queries)))
+    asked = list(read_questions(queries))
     if not asked:
         raise ClozeError(f"{queries} has no query; write one a line")
     pools: list[Pool] = []

@@ -154,8 +154,8 @@ def _verdict(tuning: "Tuning", dry_run: bool) -> str:
         if dry_run:
             return f"Nothing changed (--dry-run); the gain is significant ({p}) by {change}."
         return (
-            f"Written, for the gain is significant ({p}): searches now use {change}; `cloze "
-            "defaults` sets them back."
+            f"Written, for the gain is significant ({p}): searches now use {change}; what "
+            "was before is set again by `cloze defaults INDEX` with its options."
         )
     if tuning.tuned == tuning.present:
         return (

@@ -12,7 +12,7 @@ def run_files(systems: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for system in systems:
-        stem = _UNSAFE.sub("_", system).lstrip(".")[:_LONGEST] or "system"
+        stem = _UNSAFE.sub("_", system.removesuffix(".trec")).lstrip(".")[:_LONGEST] or "system"
         candidate, number = stem, 1
         while candidate.casefold() in taken:
             number += 1

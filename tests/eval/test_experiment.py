@@ -242,6 +242,21 @@ def test_what_stored_defaults_decide_is_told(
     assert notice.endswith("is searched by its own defaults: weight 0.25, title weight 2")
 
 
+def test_deleted_documents_that_bm25_still_counts_are_told(
+    small_collection: Path, small_index: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_index, tmp_path / "index")
+    with Index.open(tmp_path / "index") as index:
+        index.delete(["d100"])
+        (notice,) = run_experiment(
+            plan(small_collection, tmp_path / "index", systems=["lexical"])
+        ).notices
+        assert "still count 2 rows that were deleted or replaced" in notice
+        index.compact()
+    found = run_experiment(plan(small_collection, tmp_path / "index", systems=["lexical"]))
+    assert found.notices == ()
+
+
 def test_a_failing_timing_costs_no_figures(
     small_collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,3 +79,12 @@ def test_the_command_exits_1(cloze: Cloze, tmp_path: Path, compared: Experiment)
     passed = cloze("compare", *files, "--fail-if-worse", "nDCG@10=0.3")
     assert (passed.returncode, passed.stderr) == (0, "")
     assert cloze("compare", *files, "--fail-if-worse", "R@9=0.3").returncode == 2
+
+
+def test_a_baseline_of_few_queries_is_refused(tmp_path: Path, compared: Experiment) -> None:
+    part = tmp_path / "part.trec"
+    part.write_text("".join((tmp_path / "right.trec").read_text().splitlines(True)[:5]))
+    runs = [str(part), str(tmp_path / "worse.trec")]
+    made = compare_runs(str(tmp_path / "qrels"), runs, measures=["nDCG@10"])
+    with pytest.raises(ClozeError, match="the baseline part answers 5 of 40 queries"):
+        failures(made, parse_gate("nDCG@10=0.01"))

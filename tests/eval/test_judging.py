@@ -459,6 +459,17 @@ def test_judging_on_a_pipe(ships: Path, mine: Path) -> None:
     assert "\x1b" not in ended.output and r"\x1b[31mtitle" in ended.stderr
 
 
+def test_trec_topics_are_questions_as_well(ships: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "trec"
+    folder.mkdir()
+    (folder / "queries.txt").write_text(
+        "<top>\n<num> Number: 301\n<title> where is the ship\n<desc> Description:\n</top>\n"
+    )
+    ended = on_a_pipe(ships, folder, lines("1", "1", "1"))
+    assert ended.exit_code == 0, ended.output
+    assert read_qrels(folder / "qrels" / "test.tsv").keys() == {"301"}
+
+
 def test_the_rest_is_for_the_next_run(ships: Path, mine: Path) -> None:
     first = on_a_pipe(ships, mine, lines("s", "1", "n", "q"))
     assert "1 of 4 pooled documents judged" in first.stdout
