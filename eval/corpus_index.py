@@ -17,7 +17,7 @@ from indexer.manifest import FORMAT
 from indexer.models import DEFAULT_MODEL, cache_home, find_model
 from indexer.progress import Progress, silent
 from search.index import Index
-from search.runs import column
+from search.runs import UniqueColumns, column
 
 # Our own code that decides what documents and passages come of a corpus.
 _SOURCES = ("indexer/corpus", "indexer/passages.py", "indexer/analysis.py")
@@ -93,18 +93,9 @@ def check_ids(index: Index) -> None:
     Raises:
         ClozeError: two have; both are named.
     """
-    encoded: dict[str, str] = {}
-    plain = set()
+    ids = UniqueColumns()
     for document in index.store.live_ids():
-        if (written := column(document)) != document:
-            encoded[written] = document
-        elif "%" in document:
-            plain.add(document)
-    for written in plain & encoded.keys():
-        raise ClozeError(
-            f"the documents {encoded[written]!r} and {written!r} of {index.folder} have one id in "
-            "a run file, where white space is encoded; rename one"
-        )
+        ids.column(document, str(index.folder))
 
 
 def searched_otherwise(index: Index) -> tuple[str, ...]:
