@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DamagedIndexError
+from indexer.plan import Plan
 from indexer.records import PASSAGE_BITS
 from indexer.shard import Shard, scalar_index
 from indexer.store import Store
@@ -37,6 +38,7 @@ class Nearest:
     numbers: NDArray[np.int64]
     scores: NDArray[np.float64]
     passages: NDArray[np.int64]
+    plan: Plan
 
 
 class Dense:
@@ -172,14 +174,17 @@ class Dense:
         margin = _ROUNDING * float(np.linalg.norm(query)) * max(s.norm for s in self._shards)
         while True:
             scores, passages, floor = self._best_rows(query, limit, masks)
-            nearest = _best_passages(scores, passages)
+            plan = Plan(kind="flat", passages=reachable, scored=len(scores))
+            nearest = _best_passages(scores, passages, plan)
             settled = nearest.scores[depth - 1 : depth] > floor + margin
             if len(scores) >= reachable or settled.any():
                 break
             limit *= 2
         if len(nearest.scores) > depth:
             kept = nearest.scores >= nearest.scores[depth - 1]
-            return Nearest(nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept])
+            return Nearest(
+                nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept], plan
+            )
         return nearest
 
     def _best_rows(
@@ -215,13 +220,15 @@ class Dense:
         self._pool.shutdown(wait=False)
 
 
-def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64]) -> Nearest:
+def _best_passages(
+    scores: NDArray[np.float64], passages: NDArray[np.int64], plan: Plan
+) -> Nearest:
     """Reduce passages to documents: the best score, and of equal ones the first passage."""
     order = np.lexsort((passages, -scores))
     documents = passages[order] >> PASSAGE_BITS
     first = np.sort(np.unique(documents, return_index=True)[1])
     chosen = order[first]
-    return Nearest(documents[first], scores[chosen], passages[chosen])
+    return Nearest(documents[first], scores[chosen], passages[chosen], plan)
 
 
 def _read_rows(

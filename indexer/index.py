@@ -339,6 +339,6 @@ class Index:
                 self.dense.save()
             progress(Step(phase="seal", documents=documents))
             # Last, so that a crash before leaves the dead to be counted and the work to be redone.
-            self.store.purge()
+            self.store.purge(self.store.sequence)
             self._purges = self.store.purges
             self.store.shrink()

@@ -11,7 +11,7 @@ from indexer.errors import ClozeError, DamagedIndexError
 from indexer.generations import sync
 from indexer.passages import PassageRule
 
-FORMAT = 1
+FORMAT = 2
 NAME = "manifest.json"
 # What it is until it is whole, and what a killed process may leave.
 SCRATCH = f"{NAME}.new"
@@ -50,8 +50,10 @@ class Manifest:
     """The sealed settings of an index; a lexical-only one has neither encoder nor passages.
 
     `data` is the folder of store and derived structures, inside the index's: reindexing builds a
-    new one and changes this name, which makes the swap one step. `defaults` is not sealed: it
-    changes no vector and no posting.
+    new one and changes this name, which makes the swap one step. `faiss` names the kind of the
+    vectors' index, None leaves it to their number; `recall` is the share of the exact ten best that
+    an approximate one must find. Neither these nor `defaults` are sealed: they change no vector and
+    no posting.
     """
 
     encoder: EncoderSeal | None
@@ -61,6 +63,8 @@ class Manifest:
     analyzer: dict[str, Any]
     title_weight: int
     metric: str = "inner product"
+    faiss: str | None = None
+    recall: float = 0.98
     defaults: Defaults = Defaults()
     data: str = "."
     format: int = FORMAT

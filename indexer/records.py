@@ -9,7 +9,7 @@ PASSAGE_BITS = 20
 
 SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO state VALUES ('sequence', 0), ('purges', 0);
+INSERT INTO state VALUES ('sequence', 0), ('purges', 0), ('purged', 0);
 CREATE TABLE documents (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL,
@@ -20,7 +20,8 @@ CREATE TABLE documents (
     body_hash BLOB NOT NULL,
     empty INTEGER NOT NULL,
     tokens INTEGER NOT NULL,
-    dropped INTEGER NOT NULL
+    dropped INTEGER NOT NULL,
+    sketch BLOB
 );
 CREATE UNIQUE INDEX live ON documents (id) WHERE deleted IS NULL;
 CREATE INDEX added ON documents (added);
@@ -40,6 +41,7 @@ CREATE TABLE facets (
     field INTEGER, kind INTEGER, value, document INTEGER,
     PRIMARY KEY (field, kind, value, document)
 ) WITHOUT ROWID;
+CREATE INDEX facet_documents ON facets (document, field);
 """
 
 
@@ -55,7 +57,10 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A document ready to be written, with its passages and its counts of tokens."""
+    """A document ready to be written, with its passages and its counts of tokens.
+
+    `sketch` is what near-duplicates are told by, None where the text is too short for one.
+    """
 
     document: Document
     text_hash: bytes
@@ -63,6 +68,7 @@ class Entry:
     passages: tuple[StoredPassage, ...]
     tokens: int
     dropped: int
+    sketch: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from indexer.filters import Filter
 from indexer.index import Index
+from indexer.plan import Plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,14 +23,15 @@ Candidates: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.float64]]"
 class Retrieved:
     """What the first stages left for the next ones; a stage that was not asked for is absent.
 
-    `allowed` are the documents that the filter passes, None without one; `vector` is the query's;
-    `took` tells milliseconds by stage,
-    `begin` when the query came.
+    `allowed` are the documents that the filter passes, None without one; `vector` is the query's,
+    `plan` how the vectors were searched; `took` tells milliseconds by stage, `begin` when the query
+    came.
     """
 
     candidates: dict[str, Candidates] = field(default_factory=dict)
     allowed: "NDArray[np.int64] | None" = None
     vector: "NDArray[np.float32] | None" = None
+    plan: Plan | None = None
     took: dict[str, float] = field(default_factory=dict)
     begin: float = field(default_factory=perf_counter)
 
@@ -70,6 +72,7 @@ def retrieve(
             found.vector = index.encoder.encode_queries([query])[0]
         with found.timed("dense"):
             near = index.dense.search(found.vector, depth, found.allowed)
+            found.plan = near.plan
             found.candidates["dense"] = (near.numbers, near.scores)
     if pending is not None:
         found.candidates["lexical"] = pending.result()
