@@ -220,9 +220,7 @@ class Dense:
         self._pool.shutdown(wait=False)
 
 
-def _best_passages(
-    scores: NDArray[np.float64], passages: NDArray[np.int64], plan: Plan
-) -> Nearest:
+def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64], plan: Plan) -> Nearest:
     """Reduce passages to documents: the best score, and of equal ones the first passage."""
     order = np.lexsort((passages, -scores))
     documents = passages[order] >> PASSAGE_BITS

@@ -140,9 +140,7 @@ class Store(StoredRecords):
             self._db.execute("DELETE FROM documents WHERE deleted <= ?", [upto])
             self._db.execute("DELETE FROM fields WHERE field NOT IN (SELECT field FROM facets)")
             self._db.execute("UPDATE state SET value = value + 1 WHERE name = 'purges'")
-            self._db.execute(
-                "UPDATE state SET value = max(value, ?) WHERE name = 'purged'", [upto]
-            )
+            self._db.execute("UPDATE state SET value = max(value, ?) WHERE name = 'purged'", [upto])
 
     def shrink(self) -> None:
         """Give free pages back to the file system and fold the log into the file."""

@@ -240,7 +240,7 @@ def test_saved_rows_come_back_and_the_rest_is_replayed(store: Store) -> None:
     assert rows_of(first) == rows_of(_from_nothing(store))
     first.save()
     assert len(list((store.path.parent / "dense").iterdir())) == 1
-    store.purge()
+    store.purge(store.sequence)
     assert rows_of(opened(store, 2)) == rows_of(first)
 
 
