@@ -103,7 +103,7 @@ def test_numbers_are_never_used_again(tmp_path: Path) -> None:
     store = Store(path)
     write(store, entry("a"), entry("b"), entry("c"))
     delete(store, "c", "b", "a")
-    store.purge()
+    store.purge(store.sequence)
     store.shrink()
     store.close()
     reopened = Store(path)
@@ -199,7 +199,7 @@ def test_a_purge_leaves_no_row_of_the_dead(store: Store) -> None:
     write(store, entry("a", "new", year=3))
     delete(store, "b")
     assert store.dead() == 2
-    store.purge()
+    store.purge(store.sequence)
     store.shrink()
     assert (store.dead(), store.purges, store.sequence) == (0, 1, 3)
     with sqlite3.connect(store.path) as database:
@@ -260,7 +260,7 @@ def test_any_history_shows_what_a_dictionary_would(
     highest = 0
     for turn, (kind, ids) in enumerate(steps):
         if kind == "purge":
-            store.purge()
+            store.purge(store.sequence)
             states = [live.copy()] * len(states)  # the past is gone; only now is asked for below
             continue
         if kind == "write":
