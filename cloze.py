@@ -13,6 +13,7 @@ from eval.commands.evaluate import compare, evaluate
 from eval.commands.judge import judge
 from eval.commands.reproduce import reproduce
 from eval.commands.tune import tune
+from indexer.commands.backup import backup, restore
 from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
 from indexer.commands.defaults import defaults
@@ -35,7 +36,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    index, search, delete, compact, reindex, defaults, show, export, info, verify, doctor, demo,
+    index, search, delete, compact, reindex, defaults, show, export, info, verify, backup, restore,
+    doctor, demo,
 ):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
@@ -74,11 +76,14 @@ def _stop(number: int, frame: object) -> None:
 
 def main() -> None:
     """Run the command line; a mistake of the user's is one line and exit 2, one of ours exit 1."""
-    from indexer.errors import ClozeError
+    from indexer.errors import ClozeError, DamagedIndexError
 
     signal.signal(signal.SIGINT, _stop)
     try:
         app()
+    except DamagedIndexError as error:
+        # What can't be read for want of files or memory may be sound.
+        _fail(error, _refused(error) or str(error), error.exit_code)
     except ClozeError as error:
         _fail(error, str(error), error.exit_code)
     except _StoppedError as error:
@@ -90,12 +95,28 @@ def main() -> None:
     except UnicodeEncodeError as error:
         _fail(error, "an argument is not valid UTF-8; mend it and run this again", 2)
     except OSError as error:
-        _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        told = _refused(error) or f"{error.filename or 'the system'}: {error.strerror or error}"
+        _fail(error, told, 1)
     except Exception as error:
-        _fail(error, _unexpected(error), 1)
+        _fail(error, _refused(error) or _unexpected(error), 1)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # what a library in Rust ends with
+            raise
+        _fail(error, _refused(error) or _unexpected(error), 1)
 
 
-def _unexpected(error: Exception) -> str:
+def _refused(error: BaseException) -> str | None:
+    """Tell what the system refused, and of which file where that is known."""
+    from indexer.refusals import advice, refusal
+
+    number = refusal(error)
+    if number is None:
+        return None
+    place = getattr(error, "filename", None)
+    return f"{place}: {advice(number)}" if place else advice(number)
+
+
+def _unexpected(error: BaseException) -> str:
     import sqlite3
 
     if isinstance(error, sqlite3.OperationalError):
@@ -109,6 +130,8 @@ def _fail(error: BaseException, message: str, code: int) -> None:
     if os.environ.get("CLOZE_DEBUG"):
         raise error
     sys.stderr.write(f"cloze: {message}\n")
+    # What objects have to say that go with the process would follow that one line.
+    sys.unraisablehook = lambda _: None
     sys.exit(code)
 
 

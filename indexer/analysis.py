@@ -15,7 +15,7 @@ from indexer.errors import ClozeError
 
 VERSION = 1  # raised whenever the same text would give other terms
 MAX_TERM_BYTES = 255
-MAX_CACHED_WORDS = 100_000
+MAX_CACHED_WORDS = 100_000  # twice as many are held
 
 # The 33 words of Lucene's classic English stop set.
 ENGLISH_STOP_WORDS = frozenset(
@@ -124,16 +124,24 @@ class Analyzer:
 
 
 class _WordTerms(dict[str, tuple[str, ...]]):
-    """Remember the terms of raw words; a dict, so that a known word costs one lookup in C."""
+    """Remember the terms of raw words; a dict, so that a known word costs one lookup in C.
+
+    A full one becomes the elder and a new one begins, which takes up again what comes back: the
+    words of a language stay known, and those that came once are forgotten.
+    """
 
     def __init__(self, compute: Callable[[str], tuple[str, ...]]) -> None:
         super().__init__()
         self._compute = compute
+        self._elder: dict[str, tuple[str, ...]] = {}
 
     def __missing__(self, raw: str) -> tuple[str, ...]:
-        terms = self._compute(raw)
+        terms = self._elder.get(raw)
+        if terms is None:
+            terms = self._compute(raw)
         if len(raw) <= 64 and len(terms) <= 1:  # long words and runs of bigrams seldom come back
             if len(self) >= MAX_CACHED_WORDS:
+                self._elder = self.copy()
                 self.clear()
             self[raw] = terms
         return terms
@@ -147,7 +155,7 @@ class _Words:
     stem: Callable[[str], str]
 
     def terms(self, raw: str) -> tuple[str, ...]:
-        if _cjk_character().match(raw):
+        if not raw.isascii() and _cjk_character().match(raw):
             return tuple(self._fold(raw[start:end]) for start, end in _bigrams(raw))
         word = self._fold(raw)
         if self.language in _ENGLISH:

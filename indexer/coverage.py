@@ -2,7 +2,9 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
 
+from indexer.near_duplicates import SLOTS, count_near_duplicates
 from indexer.records import PASSAGE_BITS
 
 
@@ -20,15 +22,25 @@ def coverage(db: sqlite3.Connection) -> dict[str, int]:
         "FROM documents"
     ).fetchone()
     passages = db.execute(
-        "SELECT count(*) FROM passages JOIN documents ON number = passage >> ? "
-        "WHERE deleted IS NULL",
-        [PASSAGE_BITS],
+        "SELECT (SELECT count(*) FROM passages) - (SELECT count(*) FROM documents JOIN passages "
+        "ON passage >= number << ? AND passage < (number + 1) << ? WHERE deleted IS NOT NULL)",
+        [PASSAGE_BITS, PASSAGE_BITS],
     ).fetchone()[0]
     names = (
         "documents", "dead", "tokens", "empty", "truncated_documents", "dropped_tokens",
         "duplicate_texts",
     )  # fmt: skip
-    return dict(zip(names, row, strict=True)) | {"passages": passages}
+    near = count_near_duplicates(_sketches(db))
+    return dict(zip(names, row, strict=True)) | {"passages": passages, "near_duplicates": near}
+
+
+def _sketches(db: sqlite3.Connection) -> Iterator[bytes]:
+    rows = db.execute(
+        "SELECT sketch FROM documents WHERE deleted IS NULL AND length(sketch) = ? ORDER BY number",
+        [SLOTS],
+    )
+    for (sketch,) in rows:
+        yield sketch
 
 
 def digest(db: sqlite3.Connection) -> str:

@@ -8,6 +8,7 @@ from indexer.analysis import Analyzer
 from indexer.errors import ClozeError
 from indexer.lock import writer_lock
 from indexer.manifest import (
+    DEFAULT_RECALL,
     NAME,
     SCRATCH,
     EncoderSeal,
@@ -39,6 +40,8 @@ class Settings:
     passage_overlap: int | None = None
     language: str | None = None
     title_weight: int | None = None
+    faiss: str | None = None
+    recall: float | None = None
 
 
 def seal(encoder: "Encoder") -> EncoderSeal:
@@ -66,6 +69,39 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
     Raises:
         ClozeError: the folder holds something else, or the settings contradict each other.
     """
+    _check_asked(folder, settings)
+    loaded = None
+    if not settings.lexical_only:
+        from indexer.encoder import Encoder
+
+        checkpoint = find_model(settings.model or DEFAULT_MODEL)
+        loaded = Encoder(checkpoint, device=device, threads=threads)
+    encoder = seal(loaded) if loaded else None
+    analyzer = Analyzer(settings.language or "english")
+    tokens, overlap = _rule(settings, encoder) if encoder else (0, 0)
+    if encoder:
+        from indexer.construction import check_wish
+
+        check_wish(settings.faiss, settings.recall, encoder.dimension)
+    manifest = Manifest(
+        faiss=None if settings.faiss == "auto" else settings.faiss,
+        recall=DEFAULT_RECALL if settings.recall is None else settings.recall,
+        encoder=encoder,
+        passage_tokens=tokens,
+        passage_overlap=overlap,
+        language=analyzer.language,
+        analyzer=analyzer.describe(),
+        title_weight=1 if settings.title_weight is None else settings.title_weight,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with writer_lock(folder):
+        if not (folder / "manifest.json").exists():
+            write_manifest(folder, manifest)
+    return loaded
+
+
+def _check_asked(folder: Path, settings: Settings) -> None:
+    """Check that a folder can become an index, and that the settings do not contradict."""
     if folder.is_file():
         raise ClozeError(f"{folder} is a file, not an index; name the index folder first")
     if folder.is_dir() and any(entry.name not in _OURS for entry in folder.iterdir()):
@@ -79,38 +115,24 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
         raise ClozeError(
             "--lexical-only makes no passages; leave --passage-tokens and --overlap out"
         )
-    loaded = None
-    if not settings.lexical_only:
-        from indexer.encoder import Encoder
+    if settings.lexical_only and (settings.faiss or settings.recall is not None):
+        raise ClozeError("--lexical-only has no vectors; leave --faiss and --recall out")
 
-        checkpoint = find_model(settings.model or DEFAULT_MODEL)
-        loaded = Encoder(checkpoint, device=device, threads=threads)
-    encoder = seal(loaded) if loaded else None
-    analyzer = Analyzer(settings.language or "english")
-    limit = encoder.max_tokens if encoder else 0
+
+def _rule(settings: Settings, encoder: EncoderSeal) -> tuple[int, int]:
+    """Return the tokens of a passage and those that neighbours share."""
+    limit = encoder.max_tokens
     tokens = min(DEFAULT_TOKENS, limit)
     if settings.passage_tokens is not None:
         tokens = settings.passage_tokens
     default = min(DEFAULT_OVERLAP, tokens // 4)
     overlap = default if settings.passage_overlap is None else settings.passage_overlap
-    if encoder and not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
+    if not (_MIN_PASSAGE_TOKENS <= tokens <= limit and 0 <= overlap <= tokens // 2):
         raise ClozeError(
             f"passages of {tokens} tokens with {overlap} overlapping don't fit {encoder.name}: "
             f"choose {_MIN_PASSAGE_TOKENS} to {limit} tokens, and an overlap of at most half"
         )
-    manifest = Manifest(
-        encoder=encoder,
-        passage_tokens=tokens if encoder else 0,
-        passage_overlap=overlap if encoder else 0,
-        language=analyzer.language,
-        analyzer=analyzer.describe(),
-        title_weight=1 if settings.title_weight is None else settings.title_weight,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with writer_lock(folder):
-        if not (folder / "manifest.json").exists():
-            write_manifest(folder, manifest)
-    return loaded
+    return tokens, overlap
 
 
 def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None:
@@ -125,7 +147,15 @@ def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None
             "option out, or index into a new folder"
         )
     wanted = asdict(settings)
-    del wanted["model"], wanted["lexical_only"]
+    for name in ("faiss", "recall"):
+        if wanted[name] not in (None, getattr(manifest, name) or "auto"):
+            raise ClozeError(
+                f"{folder} has {name} {getattr(manifest, name) or 'auto'}, asked for "
+                f"{wanted[name]}; leave it out, or change it with: cloze compact {folder} --{name} "
+                f"{wanted[name]}"
+            )
+    for name in ("model", "lexical_only", "faiss", "recall"):
+        del wanted[name]
     check_same(folder, manifest, wanted)
 
 

@@ -59,7 +59,7 @@ def _build(data: Path, place: Path, manifest: Manifest) -> None:
         ):
             source.backup(target)
         (place / "dense").mkdir()
-        for vectors in (data / "dense").glob("*.faiss"):
+        for vectors in (data / "dense").glob("*.safetensors"):
             _share(vectors, place / "dense" / vectors.name)
         with closing(Store(place / "store.sqlite")) as store:
             analyzer = Analyzer(manifest.language)

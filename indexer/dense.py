@@ -1,17 +1,12 @@
-"""Passage vectors in FAISS, flat and exact, derived from the store.
+"""Passage vectors, derived from the store: exact while few, by an approximate index when many.
 
-The file is one FAISS index under ids, and its name is its own checksum; what it covers is read from
-its ids, and the rest is replayed from the store.
+A file holds them as of one sequence number of the store, which it carries; what came after is
+replayed from the store into flat shards beside it.
 """
 
 import contextlib
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,144 +14,225 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer import vector_file
+from indexer.approximate import Approximate
+from indexer.construction import Questions, Source, Wish, build
 from indexer.errors import DamagedIndexError
+from indexer.nearest import Nearest, nearest
 from indexer.plan import Plan
 from indexer.records import PASSAGE_BITS
-from indexer.shard import Shard, scalar_index
+from indexer.rows import Rows
+from indexer.shard import Shard
 from indexer.store import Store
 
 _READ_ROWS = 20_000
-# A scan's float32 sums differ from the kernel's by less than this, times both norms.
-_ROUNDING = 1e-4
-_SUFFIX = ".faiss"
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """Documents by their best passage, best first; ties at the end of the list are all there."""
-
-    numbers: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    passages: NDArray[np.int64]
-    plan: Plan
+# A file is built anew when it has grown by this factor since its index was trained.
+_OUTGROWN = 2
 
 
 class Dense:
-    """The vectors of one index folder in memory, as one sequence number of the store has them.
+    """The vectors of one index folder, as one sequence number of the store has them."""
 
-    Rows lie in one flat FAISS index a thread, in float16 as stored; a scan proposes, and final
-    scores are recomputed from the stored numbers by one kernel, so they depend on neither the
-    number of threads nor the history of the rows.
-    """
+    def __init__(
+        self,
+        home: Path,
+        dimension: int,
+        threads: int,
+        wish: Wish = Wish(),  # noqa: B008 - frozen
+        questions: Questions | None = None,
+    ) -> None:
+        """Read the newest intact file, or start empty; damaged ones are told by `damage`.
 
-    def __init__(self, home: Path, dimension: int, threads: int) -> None:
-        """Read the newest intact file, or start empty; damaged ones are told by `damage`."""
+        `questions` gives query vectors for passages, to measure an approximate index with.
+        """
         self.home = home
         self.dimension = dimension
+        self.wish = wish
         self.damage: list[str] = []
-        # Below every sequence number: what the file holds has not been held against the store.
-        self.covered = -1
-        self._purges = 0
+        self._base: Approximate | None = None
+        self._damaged: set[Path] = set()
+        self._passed_over: Path | None = None
+        self._questions = questions
+        self._threads = threads
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
-        self._shards = [Shard(dimension) for _ in range(threads)]
+        faiss.omp_set_num_threads(threads)
         self._load()
 
     def _load(self) -> None:
-        loaded = self._read_file()
-        if loaded is not None:
-            ids, vectors = loaded
-            for shard, rows in zip(
-                self._shards, np.array_split(np.arange(len(ids)), len(self._shards)), strict=True
-            ):
-                shard.add(ids[rows], vectors[rows])
-
-    def _read_file(self) -> tuple[NDArray[np.int64], NDArray[np.float16]] | None:
-        tried: set[Path] = set()
-        while path := self._newest_but(tried):
-            tried.add(path)
+        """Take up the newest file that is intact."""
+        self.forget()
+        self._file: Path | None = None
+        while path := vector_file.newest(self.home, but=self._damaged):
             try:
-                return _read(path, self.dimension)
+                found = vector_file.read(path, self.dimension, self._threads)
             except FileNotFoundError:
                 continue  # a writer has put a newer one in its place
             except DamagedIndexError as error:
                 self.damage.append(str(error))
-        return None
+                self._damaged.add(path)
+                continue
+            self._file = path
+            self.covered = int(found.notes["sequence"])
+            if found.index is not None:
+                self._base = Approximate(path, found)
+            else:
+                parts = np.array_split(np.arange(len(found.numbers)), self._threads)
+                for shard, rows in zip(self._shards, parts, strict=True):
+                    shard.add(found.numbers[rows], found.rows[rows])
+            return
 
-    def _newest_but(self, tried: set[Path]) -> Path | None:
-        ages: dict[Path, int] = {}
-        for path in set(self.home.glob(f"*{_SUFFIX}")) - tried:
-            with contextlib.suppress(FileNotFoundError):
-                ages[path] = path.stat().st_mtime_ns
-        return max(ages, key=lambda path: ages[path], default=None)
+    @property
+    def _parts(self) -> list[Rows]:
+        return [*([self._base] if self._base else []), *self._shards]
 
     @property
     def count(self) -> int:
         """How many passages can be found."""
-        return sum(int(shard.alive.sum()) for shard in self._shards)
+        return sum(int(part.alive.sum()) for part in self._parts)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What was noted when the approximate index was built; nothing where all is scanned."""
+        return dict(self._base.notes) if self._base else {}
 
     def catch_up(self, store: Store, upto: int) -> int:
         """Take in what the store has at a sequence number; return how many rows changed."""
         if self.covered == upto:
             return 0
-        # Postings that another process rebuilds cover less for a while: only then `upto` is lower.
-        if self.covered < 0 or upto < self.covered or self._purges != store.purges:
-            new = store.numbers(upto)
-            if self.covered < 0:
-                self._drop_newer(store, new)
-            changed = sum(shard.keep(new) for shard in self._shards)
-        else:
+        self._follow()
+        # A file of a later commit than the postings are at lacks what was deleted in between; one
+        # from before a purge does not hear of what was purged.
+        if store.purged <= self.covered <= upto:
             change = store.changes(self.covered, upto)
+            changed = sum(part.set_alive(change.deleted, alive=False) for part in self._parts)
+            # Rows that an earlier state was asked for after them.
+            changed += sum(part.set_alive(change.added, alive=True) for part in self._parts)
             new = np.array(change.added, dtype=np.int64)
-            changed = 0
-            for shard in self._shards:
-                changed += shard.set_alive(change.deleted, alive=False)
-                # Rows that an earlier state was asked for after them.
-                changed += shard.set_alive(change.added, alive=True)
-        last = max(shard.last_document for shard in self._shards)
+        else:
+            new = store.numbers(upto)
+            self._drop_incomplete(store, new)
+            changed = sum(part.keep(new) for part in self._parts)
+        last = max(part.last_document for part in self._parts)
         for ids, vectors in _read_rows(store, last, new, self.dimension):
             # Rows go to the smallest shard, so that the threads' shares stay even.
             min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
             changed += len(ids)
-        self.covered, self._purges = upto, store.purges
+        self.covered = upto
         return changed
 
-    def _drop_newer(self, store: Store, visible: NDArray[np.int64]) -> None:
-        """Forget a file that a later commit wrote: it lacks documents that are visible here."""
-        known = np.concatenate([shard.ids >> PASSAGE_BITS for shard in self._shards])
+    def _follow(self) -> None:
+        """Take up an approximate index that another process has built since."""
+        newest = vector_file.newest(self.home, but=self._damaged)
+        if newest not in (None, self._file, self._passed_over):
+            self._passed_over = newest
+            with contextlib.suppress(FileNotFoundError, DamagedIndexError):
+                if "kind" in vector_file.read_notes(newest):
+                    self._load()
+
+    def forget(self) -> None:
+        """Drop all rows, so that the store is read anew."""
+        self._base = None
+        self._shards = [Shard(self.dimension) for _ in range(self._threads)]
+        # Below every sequence number: nothing has been held against the store.
+        self.covered = -1
+
+    def _drop_incomplete(self, store: Store, visible: NDArray[np.int64]) -> None:
+        """Forget rows that lack an earlier document that is visible: they are of a later commit."""
+        known = np.unique(np.concatenate([part.known() for part in self._parts]))
         lacking = np.setdiff1d(visible[visible <= known.max(initial=-1)], known)
         # A document without words has no passage and is rightly not there.
         if len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist()):
-            self._shards = [Shard(self.dimension) for _ in self._shards]
+            self.forget()
 
     def save(self) -> None:
-        """Write all rows that can be found to a new file, and remove older ones."""
-        self.home.mkdir(exist_ok=True)
-        ids, vectors = self.rows()
-        inner = scalar_index(self.dimension)
-        index = faiss.IndexIDMap2(inner)
-        if len(ids):
-            index.add_with_ids(vectors.astype(np.float32), ids)
-        with tempfile.TemporaryDirectory(dir=self.home) as place:
-            scratch = Path(place) / "new"
-            faiss.write_index(index, str(scratch))
-            with scratch.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                os.fsync(file.fileno())
-            path = self.home / f"{digest}{_SUFFIX}"
-            scratch.rename(path)
-            os.utime(path)
-        for old in self.home.iterdir():
-            if old.is_dir():  # of a process that was killed in here
-                shutil.rmtree(old, ignore_errors=True)
-            elif old != path:
-                old.unlink(missing_ok=True)
+        """Write all rows to a new file and take it up; older ones are removed.
+
+        An approximate index is built when there are enough rows for one, and again when it is
+        outgrown; else rows that came since are added to it.
+        """
+        outgrown = self._base is not None and self.count > _OUTGROWN * self._base.notes["built"]
+        with self._written(rebuild=outgrown) as publish:
+            publish()
+
+    @contextlib.contextmanager
+    def rebuilt(self, store: Store) -> Iterator[Callable[[], None]]:
+        """Write a file from the store alone, and give what puts it in place and takes it up.
+
+        It is built from one state of the store, while others may write.
+        """
+        with store.snapshot():
+            self.forget()
+            self.catch_up(store, store.sequence)
+        with self._written(rebuild=True) as publish:
+            yield publish
+
+    @contextlib.contextmanager
+    def _written(self, *, rebuild: bool) -> Iterator[Callable[[], None]]:
+        notes: dict[str, Any] = {"sequence": self.covered}
+        factory = self.wish.factory(self.count, self.dimension)
+        kept = self._base is not None and not rebuild and factory is not None
+        source, alive = self._source(dead=kept)
+        index: Any = None
+        if kept:
+            index = self._grown()
+            notes = self.notes | notes
+        elif factory is not None:
+            index, built = build(factory, self.wish, source, self.dimension, self._questions)
+            notes |= built
+        notes["norm"] = max((part.norm for part in self._parts), default=0.0)
+        blocks = source.blocks()
+        with vector_file.written(
+            self.home, source.numbers, alive, blocks, self.dimension, notes, index
+        ) as publish:
+
+            def take_up() -> None:
+                self._file = publish()
+                self._damaged.discard(self._file)
+                self._load()
+
+            yield take_up
+
+    def _grown(self) -> Any:  # noqa: ANN401 - any kind of FAISS index
+        """Return the approximate index with the shards' rows added, in order."""
+        if self._base is None:
+            raise AssertionError("there is no index to add to")
+        index = self._base.owned()
+        numbers = np.concatenate([shard.ids for shard in self._shards])
+        rows = np.concatenate([shard.stored(np.arange(shard.size)) for shard in self._shards])
+        if len(numbers):
+            index.add(rows[np.argsort(numbers)].astype(np.float32))
+        return index
+
+    def _source(self, *, dead: bool) -> tuple[Source, NDArray[np.bool_]]:
+        """Return rows in the order of their numbers, those that count or with the dead ones."""
+        parts = self._parts
+        chosen = [np.arange(p.size) if dead else np.flatnonzero(p.alive) for p in parts]
+        numbers = np.concatenate([p.ids[rows] for p, rows in zip(parts, chosen, strict=True)])
+        alive = np.concatenate([p.alive[rows] for p, rows in zip(parts, chosen, strict=True)])
+        owners = np.repeat(np.arange(len(parts)), [len(rows) for rows in chosen])
+        order = np.argsort(numbers)
+        owners, rows_of = owners[order], np.concatenate(chosen)[order]
+
+        def take(places: NDArray[np.int64]) -> NDArray[np.float16]:
+            found = np.empty((len(places), self.dimension), dtype=np.float16)
+            for number, part in enumerate(parts):
+                its = np.flatnonzero(owners[places] == number)
+                found[its] = part.stored(rows_of[places[its]])
+            return found
+
+        return Source(numbers=numbers[order], take=take), alive[order]
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """Return all passages that can be found and their vectors, by passage number."""
-        ids = np.concatenate([shard.ids[shard.alive] for shard in self._shards])
-        vectors = np.concatenate([shard.vectors[shard.alive] for shard in self._shards])
-        order = np.argsort(ids)
-        return ids[order], vectors[order]
+        source, _ = self._source(dead=False)
+        return source.numbers, source.take(np.arange(len(source.numbers)))
+
+    def damaged_parts(self) -> list[str]:
+        """Return what of the file in use is not what was written, a line each."""
+        if self._file is None:
+            return []
+        found = vector_file.damaged_parts(self._file, self._threads)
+        return [f"{self._file}: its {name} are not what was written" for name in found]
 
     def search(
         self, query: NDArray[np.float32], depth: int, allowed: NDArray[np.int64] | None = None
@@ -165,68 +241,32 @@ class Dense:
 
         `query`: [dimension]; `allowed`: ascending document numbers that may be found.
         """
-        masks = [shard.mask(allowed) for shard in self._shards]
-        reachable = sum(int(mask.sum()) for mask in masks)
-        documents = max(1, sum(shard.documents for shard in self._shards))
-        size = sum(shard.size for shard in self._shards)
-        # The best documents have more than their share of passages among the best ones.
-        limit = int((depth + 32) * max(1.0, size / documents) ** 0.8 * 1.1)
-        margin = _ROUNDING * float(np.linalg.norm(query)) * max(s.norm for s in self._shards)
-        while True:
-            scores, passages, floor = self._best_rows(query, limit, masks)
-            plan = Plan(kind="flat", passages=reachable, scored=len(scores))
-            nearest = _best_passages(scores, passages, plan)
-            settled = nearest.scores[depth - 1 : depth] > floor + margin
-            if len(scores) >= reachable or settled.any():
-                break
-            limit *= 2
-        if len(nearest.scores) > depth:
-            kept = nearest.scores >= nearest.scores[depth - 1]
-            return Nearest(
-                nearest.numbers[kept], nearest.scores[kept], nearest.passages[kept], plan
-            )
-        return nearest
+        parts = self._parts
+        masks = [part.mask(allowed) for part in parts]
+        plan = self._plan(masks, filtered=allowed is not None)
+        return nearest(parts, masks, query, depth, plan, self._pool)
 
-    def _best_rows(
-        self, query: NDArray[np.float32], limit: int, masks: list[NDArray[np.bool_]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-        """Return exact scores and passages of about `limit` rows, and a bound for all others."""
-        tasks = [
-            self._pool.submit(shard.propose, query, limit, mask)
-            for shard, mask in zip(self._shards, masks, strict=True)
-        ]
-        proposals = [task.result() for task in tasks]
-        floor = max(bound for _, _, bound in proposals)
-        together = np.concatenate([proposed for proposed, _, _ in proposals])
-        if len(together) > limit:
-            # Each shard may hold all of the best; of their union only these need exact scores.
-            cut = float(-np.partition(-together, limit - 1)[limit - 1])
-            floor = max(floor, cut)
-            proposals = [(p[p >= cut], rows[p >= cut], bound) for p, rows, bound in proposals]
-        pairs = list(zip(self._shards, proposals, strict=True))
-        exact = [self._pool.submit(shard.score, rows, query) for shard, (_, rows, _) in pairs]
-        scores = np.concatenate([task.result() for task in exact])
-        return scores, np.concatenate([s.ids[rows] for s, (_, rows, _) in pairs]), floor
+    def _plan(self, masks: list[NDArray[np.bool_]], *, filtered: bool) -> Plan:
+        """Say how the rows that the masks leave are going to be searched."""
+        base = self._base
+        reachable = sum(int(mask.sum()) for mask in masks)
+        left = int(masks[0].sum())
+        if base is None or base.kind == "flat" or base.survives(left):
+            return Plan(kind="survivors" if filtered else "flat", passages=reachable, scored=0)
+        recall = next(r for effort, r, _ in base.notes["curve"] if effort == base.effort)
+        effort = base.scaled(left)
+        return Plan(kind=base.kind, passages=reachable, scored=0, effort=effort, recall=recall)
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
         """Return a document's passages with their scores, best first."""
         found: list[tuple[int, float]] = []
-        for shard in self._shards:
-            found += shard.passages(document, query)
+        for part in self._parts:
+            found += part.passages(document, query)
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False)
-
-
-def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64], plan: Plan) -> Nearest:
-    """Reduce passages to documents: the best score, and of equal ones the first passage."""
-    order = np.lexsort((passages, -scores))
-    documents = passages[order] >> PASSAGE_BITS
-    first = np.sort(np.unique(documents, return_index=True)[1])
-    chosen = order[first]
-    return Nearest(documents[first], scores[chosen], passages[chosen], plan)
 
 
 def _read_rows(
@@ -251,27 +291,3 @@ def _read_rows(
             blobs.clear()
     if ids:
         yield block()
-
-
-def _read(path: Path, dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Read a file after its checksum has been found to be its name."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != path.stem:
-        raise DamagedIndexError(
-            f"{path} has sha256 {digest[:12]}…, its name says {path.stem[:12]}…; it is rebuilt "
-            "from the store"
-        )
-    try:
-        index: Any = faiss.read_index(str(path))  # IndexIDMap2, which the stubs call an Index
-    except RuntimeError:
-        path.stat()  # tells it when a writer has removed the file since
-        raise
-    if index.d != dimension:
-        raise DamagedIndexError(
-            f"{path} holds vectors of {index.d} numbers, the manifest says {dimension}; it is "
-            "rebuilt from the store"
-        )
-    ids = faiss.vector_to_array(index.id_map)
-    inner: Any = faiss.downcast_index(index.index)
-    return ids, faiss.vector_to_array(inner.codes).view(np.float16).reshape(-1, dimension)

@@ -1,8 +1,14 @@
 """Derived structures on disk, replaced whole: numbered folders or files, the highest one counts."""
 
+import contextlib
+import fcntl
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+_SCRATCH = "new-"
 
 
 def current(home: Path) -> Path | None:
@@ -21,12 +27,56 @@ def publish(scratch: Path, home: Path) -> Path:
     return place
 
 
-def prune(home: Path) -> None:
-    """Remove all but the current generation; readers keep what they have open."""
-    kept = current(home)
+@contextlib.contextmanager
+def scratch(home: Path) -> Iterator[Path]:
+    """Make a folder to build the next generation in; at the end it is gone, if not published.
+
+    Its lock tells that its maker lives; the kernel frees it when the process dies.
+    """
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=home))
+        with _locked(made, wait=True) as mine:
+            if mine and made.exists():  # else it was pruned before it was locked
+                try:
+                    yield made
+                finally:
+                    shutil.rmtree(made, ignore_errors=True)
+                return
+
+
+def prune(home: Path, kept: Path | None = None) -> None:
+    """Remove all but one entry, the current generation, and what living processes build.
+
+    Readers keep what they have open.
+    """
+    kept = kept or current(home)
     for entry in home.iterdir():
-        if entry != kept:
+        if entry.name.startswith(_SCRATCH):
+            with _locked(entry, wait=False) as dead:
+                if dead:
+                    shutil.rmtree(entry, ignore_errors=True)
+        elif entry != kept:
             shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
+    """Tell whether this process has the lock of a folder, and free it at the end."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(descriptor)
 
 
 def _numbered(home: Path) -> list[tuple[int, Path]]:

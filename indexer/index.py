@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from indexer.analysis import Analyzer
 from indexer.batching import batches, refuse_duplicate, unique
 from indexer.changes import Changes, check_some
+from indexer.compaction import compact
 from indexer.creation import Settings, check_settings, create, load_sealed, seal
 from indexer.documents import Document
 from indexer.errors import ClozeError
@@ -23,6 +24,7 @@ from indexer.manifest import (
     read_manifest,
     read_stamped,
     stamp,
+    with_unsealed,
     write_manifest,
 )
 from indexer.models import DEFAULT_MODEL
@@ -159,17 +161,9 @@ class Index:
     @cached_property
     def dense(self) -> "Dense":
         """The vectors, loaded at first use and brought to this index's commit."""
-        from indexer.dense import Dense
+        from indexer.vectors import open_vectors
 
-        if self.manifest.encoder is None:
-            raise ClozeError(f"{self.folder} was built with --lexical-only and has no vectors")
-        dense = Dense(self.data / "dense", self.manifest.encoder.dimension, self.threads)
-        self.notices += dense.damage
-        dense.catch_up(self.store, self.sequence)
-        if dense.damage and self.sequence == self.store.sequence:
-            with contextlib.suppress(ClozeError, OSError), writer_lock(self.folder, wait=0):
-                dense.save()
-        return dense
+        return open_vectors(self)
 
     def refresh(self) -> None:
         """Move to the newest commit that is whole; call it between two queries.
@@ -191,7 +185,9 @@ class Index:
     def _follow(self) -> None:
         """Take up the manifest that another process has put in place."""
         manifest, self._seen = read_stamped(self.folder)
-        self.manifest = replace(self.manifest, defaults=manifest.defaults)
+        self.manifest = with_unsealed(self.manifest, manifest)
+        if "dense" in self.__dict__:
+            self.dense.wish = replace(self.dense.wish, faiss=manifest.faiss, recall=manifest.recall)
         if manifest != self.manifest:
             Index.close(self)
             for loaded in ("dense", "encoder"):
@@ -321,24 +317,23 @@ class Index:
             changes.notices.append(f"compacted by itself: {dead} dead documents removed")
 
     def _worth_saving(self, written: int) -> bool:
-        saved = any((self.data / "dense").glob("*.faiss"))
+        saved = any((self.data / "dense").glob("*.safetensors"))
         much = not saved or written > _REWRITE_SHARE * self.lexical.count
         return much and self.manifest.encoder is not None
 
-    def compact(self, *, progress: Progress = silent) -> None:
-        """Make the index what a fresh build of the live documents would be."""
-        documents = self.lexical.count
-        with writer_lock(self.folder):
-            self._check_current()
-            progress(Step(phase="lexical", documents=documents))
-            self.lexical.rebuild(self.store)
-            self.sequence = self.lexical.covered
-            if self.manifest.encoder is not None:
-                progress(Step(phase="dense", documents=documents))
-                self.dense.catch_up(self.store, self.store.sequence)
-                self.dense.save()
-            progress(Step(phase="seal", documents=documents))
-            # Last, so that a crash before leaves the dead to be counted and the work to be redone.
-            self.store.purge(self.store.sequence)
-            self._purges = self.store.purges
-            self.store.shrink()
+    def compact(
+        self,
+        *,
+        faiss: str | None = None,
+        recall: float | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Make the index what a fresh build of the live documents would be.
+
+        With `faiss` (a factory string, or "auto" to go by size) or `recall`, the vectors' index is
+        from now on of that kind and of that recall at ten.
+
+        Raises:
+            ClozeError: FAISS knows no such kind, or the recall is no share.
+        """
+        compact(self, faiss, recall, progress)

@@ -13,6 +13,8 @@ from indexer.passages import PassageRule
 
 FORMAT = 2
 NAME = "manifest.json"
+# Of the exact ten best, the share that an approximate index must find.
+DEFAULT_RECALL = 0.98
 # What it is until it is whole, and what a killed process may leave.
 SCRATCH = f"{NAME}.new"
 
@@ -64,7 +66,7 @@ class Manifest:
     title_weight: int
     metric: str = "inner product"
     faiss: str | None = None
-    recall: float = 0.98
+    recall: float = DEFAULT_RECALL
     defaults: Defaults = Defaults()
     data: str = "."
     format: int = FORMAT
@@ -175,14 +177,19 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
             )
 
 
+def with_unsealed(manifest: Manifest, source: Manifest) -> Manifest:
+    """Return a manifest with what is not sealed, and may change at any time, from another."""
+    return replace(manifest, defaults=source.defaults, faiss=source.faiss, recall=source.recall)
+
+
 def check_unchanged(folder: Path, known: Manifest) -> Manifest:
-    """Return the manifest as it is now, which may differ from the one known in defaults alone.
+    """Return the manifest as it is now, which may differ from the one known in the unsealed alone.
 
     Raises:
         ClozeError: another process has put other data in its place.
     """
     found = read_manifest(folder)
-    if replace(found, defaults=known.defaults) != known:
+    if with_unsealed(found, known) != known:
         raise ClozeError(
             f"{folder} was reindexed by another process while this one had it open; run this again"
         )

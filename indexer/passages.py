@@ -60,6 +60,15 @@ def cut(
     return Cut(passages=passages, tokens=len(title) + len(text), dropped=len(title) - kept_title)
 
 
+def sentences(text: str) -> Iterator[str]:
+    """Yield the sentences of a text, without the space around them."""
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        yield text[start : match.end()].strip()
+        start = match.end()
+    yield text[start:].strip()
+
+
 def _join(title: str, text: str) -> str:
     return f"{title} {text}" if title and text else title or text
 

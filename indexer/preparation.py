@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from indexer.documents import Document
 from indexer.errors import ClozeError
+from indexer.near_duplicates import sketch
 from indexer.passages import Cut, PassageRule, cut
 from indexer.records import PASSAGE_BITS, Entry, Row, StoredPassage
 from indexer.store import Store
@@ -76,6 +77,7 @@ def prepare(
             ),
             tokens=each.tokens,
             dropped=each.dropped,
+            sketch=sketch(document.text),
         )
         for document, each, its_keys in zip(changed, cuts, keys, strict=True)
     ]
@@ -113,13 +115,17 @@ def _same(row: Row | None, hashes: tuple[bytes, bytes]) -> bool:
 
 def text_hash(document: Document) -> bytes:
     """Hash what decides a document's terms and vectors: its title and text."""
-    return _hash(json.dumps([document.title, document.text]))
+    return _hash(f"[{_json(document.title)}, {_json(document.text)}]")
 
 
 def metadata_hash(document: Document) -> bytes:
     """Hash a document's metadata, whatever the order of its fields."""
-    return _hash(json.dumps(document.metadata, sort_keys=True))
+    return _hash(_json(document.metadata)) if document.metadata else _NO_METADATA
 
 
 def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+_json = json.JSONEncoder(sort_keys=True).encode
+_NO_METADATA = _hash("{}")

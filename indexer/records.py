@@ -9,7 +9,7 @@ PASSAGE_BITS = 20
 
 SCHEMA = """
 CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO state VALUES ('sequence', 0), ('purges', 0), ('purged', 0);
+INSERT INTO state VALUES ('sequence', 0), ('purges', 0), ('purged', 0), ('sketched', 1);
 CREATE TABLE documents (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL,
@@ -42,6 +42,7 @@ CREATE TABLE facets (
     PRIMARY KEY (field, kind, value, document)
 ) WITHOUT ROWID;
 CREATE INDEX facet_documents ON facets (document, field);
+PRAGMA user_version = 2;
 """
 
 

@@ -8,14 +8,18 @@ reader whose BM25 postings stand at an earlier number still sees one whole commi
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from indexer.errors import DamagedIndexError
 from indexer.filters import facets
+from indexer.frozen import connect_frozen, is_frozen
 from indexer.records import PASSAGE_BITS, SCHEMA, Entry
 from indexer.stored import StoredRecords
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Store(StoredRecords):
@@ -24,6 +28,9 @@ class Store(StoredRecords):
     def __init__(self, path: Path) -> None:
         """Open the store, creating its tables in a new file."""
         self.path = path
+        if is_frozen(path.parent):
+            self._db = connect_frozen(path)
+            return
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -40,6 +47,21 @@ class Store(StoredRecords):
                 "the index folder and index the corpus again"
             ) from error
 
+    def ids(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Return the user's ids of document numbers that are there.
+
+        Raises:
+            DamagedIndexError: one is not; a part of the file is lost.
+        """
+        found = super().ids(numbers)
+        if len(found) < len(numbers):
+            lost = next(number for number in numbers if number not in found)
+            raise DamagedIndexError(
+                f"{self.path} has no document {lost}, which the postings or vectors have; see: "
+                f"cloze verify {self.path.parent}"
+            )
+        return found
+
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
@@ -55,6 +77,14 @@ class Store(StoredRecords):
             self._db.rollback()
             raise
 
+    def upgrade(self, version: int, statements: Sequence[str]) -> None:
+        """Change tables of an older version to this one, in one transaction."""
+        with self.transaction():
+            if self._db.execute("PRAGMA user_version").fetchone()[0] < version:
+                for statement in statements:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {version}")
+
     def write(self, entries: Sequence[Entry]) -> int:
         """Add documents, replacing those of the same ids, and return the new sequence number.
 
@@ -62,8 +92,7 @@ class Store(StoredRecords):
         """
         sequence = self._advance()
         self._end([entry.document.id for entry in entries], sequence)
-        for entry in entries:
-            self._insert(entry, sequence)
+        self._insert(list(enumerate(entries, self._highest() + 1)), sequence)
         return sequence
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -85,62 +114,97 @@ class Store(StoredRecords):
         )
         return cursor.rowcount
 
-    def _insert(self, entry: Entry, sequence: int) -> None:
-        document = entry.document
-        number = self._db.execute(
-            "INSERT INTO documents (id, added, text_hash, metadata_hash, body_hash, "
+    def _highest(self) -> int:
+        """Return the highest number that a document ever had."""
+        found = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'documents'")
+        return int((found.fetchone() or [0])[0])
+
+    def _insert(self, entries: Sequence[tuple[int, Entry]], sequence: int) -> None:
+        """Write documents under their numbers, table by table."""
+        self._db.executemany(
+            "INSERT INTO documents (number, id, added, text_hash, metadata_hash, body_hash, "
             "empty, tokens, dropped, sketch) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                document.id,
-                sequence,
-                entry.text_hash,
-                entry.metadata_hash,
-                # Of the text alone, whatever the title, to count texts that repeat.
-                hashlib.blake2b(document.text.encode(), digest_size=16).digest(),
-                not document.text.strip(),
-                entry.tokens,
-                entry.dropped,
-                entry.sketch,
-            ],
-        ).lastrowid
-        if number is None:
-            raise AssertionError("SQLite gave an inserted document no number")
-        metadata = json.dumps(document.metadata, ensure_ascii=False)
-        self._db.execute(
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    number,
+                    entry.document.id,
+                    sequence,
+                    entry.text_hash,
+                    entry.metadata_hash,
+                    # Of the text alone, whatever the title, to count texts that repeat.
+                    hashlib.blake2b(entry.document.text.encode(), digest_size=16).digest(),
+                    not entry.document.text.strip(),
+                    entry.tokens,
+                    entry.dropped,
+                    entry.sketch,
+                )
+                for number, entry in entries
+            ),
+        )
+        self._db.executemany(
             "INSERT INTO contents VALUES (?, ?, ?, ?)",
-            [number, document.title, document.text, metadata],
+            (
+                (number, each.document.title, each.document.text, _json(each.document.metadata))
+                for number, each in entries
+            ),
         )
         self._db.executemany(
             "INSERT INTO passages VALUES (?, ?, ?, ?, ?)",
             (
                 (number << PASSAGE_BITS | place, p.start, p.end, p.key, p.vector)
+                for number, entry in entries
                 for place, p in enumerate(entry.passages)
             ),
         )
-        for name, kind, value in facets(document.metadata):
-            self._db.execute(
-                "INSERT INTO facets VALUES (?, ?, ?, ?)", [self._field(name), kind, value, number]
-            )
+        numbers = cache(self._field_number)
+        self._db.executemany(
+            "INSERT INTO facets VALUES (?, ?, ?, ?)",
+            (
+                (numbers(name), kind, value, number)
+                for number, entry in entries
+                for name, kind, value in facets(entry.document.metadata)
+            ),
+        )
 
-    def _field(self, name: str) -> int:
+    def _field_number(self, name: str) -> int:
         found = self._db.execute("SELECT field FROM fields WHERE name = ?", [name]).fetchone()
         if found:
             return int(found[0])
         field = self._db.execute("INSERT INTO fields (name) VALUES (?)", [name]).lastrowid
         return int(field or 0)
 
+    def set_sketches(self, sketches: Mapping[int, bytes]) -> None:
+        """Give documents their near-duplicate sketches, by number, in one transaction."""
+        with self.transaction():
+            self._db.executemany(
+                "UPDATE documents SET sketch = ? WHERE number = ?",
+                ((sketch, number) for number, sketch in sketches.items()),
+            )
+
     def purge(self, upto: int) -> None:
         """Remove the rows of documents dead at a sequence number for good, in one transaction."""
         with self.transaction():
             dead = f"SELECT number FROM documents WHERE deleted <= {int(upto)}"
             self._db.execute(f"DELETE FROM contents WHERE number IN ({dead})")
-            self._db.execute(f"DELETE FROM passages WHERE passage >> {PASSAGE_BITS} IN ({dead})")
+            # By ranges: SQLite would read every passage to see which are of a document.
+            self._db.executemany(
+                "DELETE FROM passages WHERE passage >= ? AND passage < ?",
+                [
+                    (number << PASSAGE_BITS, (number + 1) << PASSAGE_BITS)
+                    for (number,) in self._db.execute(dead)
+                ],
+            )
             self._db.execute(f"DELETE FROM facets WHERE document IN ({dead})")
             self._db.execute("DELETE FROM documents WHERE deleted <= ?", [upto])
             self._db.execute("DELETE FROM fields WHERE field NOT IN (SELECT field FROM facets)")
             self._db.execute("UPDATE state SET value = value + 1 WHERE name = 'purges'")
             self._db.execute("UPDATE state SET value = max(value, ?) WHERE name = 'purged'", [upto])
+
+    def note_sketched(self) -> None:
+        """Note that every document has had its sketch made."""
+        with self.transaction():
+            self._db.execute("UPDATE state SET value = 1 WHERE name = 'sketched'")
 
     def shrink(self) -> None:
         """Give free pages back to the file system and fold the log into the file."""

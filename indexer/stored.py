@@ -1,57 +1,32 @@
 """The reading half of the store: documents, passages, vectors and metadata, by number or id."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from indexer.coverage import coverage, digest
 from indexer.documents import Document
-from indexer.filters import Filter, compile
 from indexer.records import PASSAGE_BITS, Change, Row
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from indexer.selections import VISIBLE, Selections
 
 _CHUNK = 500
 
-_VISIBLE = "added <= {0} AND (deleted IS NULL OR deleted > {0})"
 
-
-class StoredRecords:
+class StoredRecords(Selections):
     """What a connection to the store's file can read."""
-
-    _db: sqlite3.Connection
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read one state of the store, whatever is written meanwhile."""
+        """Read one state of the store, whatever is written meanwhile; nested, the outer one."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN")
         try:
             yield
         finally:
             self._db.rollback()
-
-    @property
-    def sequence(self) -> int:
-        """The number of the last transaction."""
-        return self._state("sequence")
-
-    @property
-    def purges(self) -> int:
-        """How many times dead rows have been purged."""
-        return self._state("purges")
-
-    @property
-    def purged(self) -> int:
-        """The sequence number up to which dead rows have been purged."""
-        return self._state("purged")
-
-    def _state(self, name: str) -> int:
-        row = self._db.execute("SELECT value FROM state WHERE name = ?", [name]).fetchone()
-        return int(row[0])
 
     def live(self, ids: Sequence[str]) -> dict[str, Row]:
         """Return what is stored now of these ids."""
@@ -80,7 +55,7 @@ class StoredRecords:
         """Return what became visible or invisible after one sequence number, up to another."""
         added = self._db.execute(
             "SELECT number FROM documents WHERE added > ? AND "
-            f"{_VISIBLE.format('?')} ORDER BY number",
+            f"{VISIBLE.format('?')} ORDER BY number",
             [after, upto, upto],
         )
         deleted = self._db.execute(
@@ -89,32 +64,6 @@ class StoredRecords:
             [after, after, upto],
         )
         return Change(added=[n for (n,) in added], deleted=[n for (n,) in deleted])
-
-    def numbers(self, upto: int) -> "NDArray[np.int64]":
-        """Return the numbers of all documents visible at a sequence number, ascending."""
-        return self._numbers(self._universe(upto) + " ORDER BY number", [])
-
-    def last(self, upto: int) -> list[int]:
-        """Return the highest number visible at a sequence number, if there is any."""
-        row = self._db.execute(f"SELECT max(number) FROM ({self._universe(upto)})").fetchone()
-        return [] if row[0] is None else [int(row[0])]
-
-    def matching(self, condition: Filter, upto: int) -> "NDArray[np.int64]":
-        """Return the numbers of the visible documents that a filter passes, ascending."""
-        query, values = compile(condition, self.fields(), self._universe(upto))
-        return self._numbers(f"SELECT * FROM ({query}) ORDER BY 1", values)
-
-    def _universe(self, upto: int) -> str:
-        return f"SELECT number FROM documents WHERE {_VISIBLE.format(int(upto))}"
-
-    def _numbers(self, query: str, values: Sequence[Any]) -> "NDArray[np.int64]":
-        import numpy as np
-
-        return np.fromiter((n for (n,) in self._db.execute(query, values)), dtype=np.int64)
-
-    def fields(self) -> dict[str, int]:
-        """Return the metadata fields that any document has or had, with their numbers."""
-        return dict(self._db.execute("SELECT name, field FROM fields"))
 
     def ids(self, numbers: Sequence[int]) -> dict[int, str]:
         """Return the user's ids of document numbers."""
@@ -141,6 +90,15 @@ class StoredRecords:
                 )
         return found
 
+    def texts(self, numbers: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+        """Stream (number, title, text) of documents that are there, numbers ascending."""
+        for chunk in _chunks(numbers):
+            yield from self._db.execute(
+                "SELECT number, title, text FROM contents "
+                f"WHERE number IN ({_marks(chunk)}) ORDER BY number",
+                chunk,
+            )
+
     def windows(self, passages: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return the code points [start, end) of passages, by their numbers."""
         found = {}
@@ -163,11 +121,30 @@ class StoredRecords:
             )
         return found
 
+    def text_hashes(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the hashes of documents' titles and texts that were written with them."""
+        found: dict[int, bytes] = {}
+        for chunk in _chunks(numbers):
+            found.update(
+                self._db.execute(
+                    f"SELECT number, text_hash FROM documents WHERE number IN ({_marks(chunk)})",
+                    chunk,
+                )
+            )
+        return found
+
     def vectors(self, after: int) -> Iterator[tuple[int, bytes]]:
         """Stream (passage, float16 vector) of every document numbered above `after`."""
         yield from self._db.execute(
             "SELECT passage, vector FROM passages WHERE passage >= ? ORDER BY passage",
             [(after + 1) << PASSAGE_BITS],
+        )
+
+    def live_texts(self) -> Iterator[tuple[int, str, str]]:
+        """Stream (number, title, text) of every live document, in the order they were added."""
+        yield from self._db.execute(
+            "SELECT number, title, text FROM documents JOIN contents USING (number) "
+            "WHERE deleted IS NULL ORDER BY number"
         )
 
     def all_live(self) -> Iterator[tuple[int, Document]]:

@@ -7,7 +7,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.documents import Document
 from indexer.errors import DamagedIndexError
+from indexer.filters import facets
+from indexer.filters.facets import Facet
 from indexer.index import Index
 from indexer.lock import writer_lock
 from indexer.preparation import metadata_hash, text_hash
@@ -19,8 +22,9 @@ _CHUNK = 500
 def damage(index: Index) -> list[str]:
     """Return what is wrong with an index, a line each; nothing when it is clean.
 
-    Checksums of every derived file; every document against its hashes; ids in store, postings
-    and vectors against each other; and every vector in FAISS against the stored one, bit by bit.
+    Checksums of every derived file; every document against its hashes and its facets; ids in
+    store, postings and vectors against each other; and every vector in FAISS against the stored
+    one, bit by bit.
     """
     with writer_lock(index.folder):  # who writes also removes files
         index.refresh()
@@ -33,6 +37,7 @@ def damage(index: Index) -> list[str]:
         if not broken:  # reading broken postings may end anywhere
             found += _postings(index)
         found += _documents(index)
+        found += [f"{index.store.path}: {line}" for line in index.store.stray_facets()]
         if index.manifest.encoder is not None:
             found += _vectors(index)
         return index.notices + found
@@ -41,13 +46,25 @@ def damage(index: Index) -> list[str]:
 def _documents(index: Index) -> Iterator[str]:
     hashes = index.store.hashes()
     while chunk := list(islice(hashes, _CHUNK)):
-        documents = index.store.documents([number for number, _, _ in chunk])
+        numbers = [number for number, _, _ in chunk]
+        documents, known = index.store.documents(numbers), index.store.facets(numbers)
         for number, text, metadata in chunk:
             document = documents.get(number)
-            if document is None:
-                yield f"{index.store.path}: document {number} has no content"
-            elif (text_hash(document), metadata_hash(document)) != (text, metadata):
-                yield f"{index.store.path}: document {document.id!r} is not what was written"
+            name = number if document is None else repr(document.id)
+            fault = _fault(document, text, metadata, known.get(number, set()))
+            if fault:
+                yield f"{index.store.path}: document {name} {fault}"
+
+
+def _fault(document: Document | None, text: bytes, metadata: bytes, known: set[Facet]) -> str:
+    """Return what is wrong with a document, given its hashes and what filters know of it."""
+    if document is None:
+        return "has no content"
+    if (text_hash(document), metadata_hash(document)) != (text, metadata):
+        return "is not what was written"
+    if known != set(facets(document.metadata)):
+        return "has other metadata than what filters know of it"
+    return ""
 
 
 def _postings(index: Index) -> Iterator[str]:

@@ -16,9 +16,9 @@ from indexer.commands.console import (
     resolve_device,
     tell,
 )
+from search.telling import tell_results
 
 if TYPE_CHECKING:
-    from search.hits import Hit, Results
     from search.index import Index
 
 _DEMO_QUERIES = (
@@ -53,6 +53,20 @@ def search(
     ] = None,
     passages: Annotated[int, typer.Option(help="How many passages of each hit")] = 1,
     count: Annotated[bool, typer.Option("--count", help="Count all matches exactly")] = False,
+    facets: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD[,FIELD]",
+            help="Count the values of metadata fields among the candidates that the retrievals "
+            "fetched (1,000 each), not among all matches",
+        ),
+    ] = "",
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Fold near-duplicates into the best of them")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell how each score came about, and what ran")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,
@@ -66,13 +80,17 @@ def search(
         raise ClozeError(
             "search takes a QUERY, or --queries FILE with --run FILE; see cloze search --help"
         )
+    if run is not None and (facets or explain):
+        raise ClozeError("--facets and --explain are about one QUERY; a run file has no place")
     if run is not None:
         _check_writable(run)
     from search.index import Index
 
     options: dict[str, Any] = {
         "top": top, "offset": offset, "mode": mode, "fusion": fusion, "weight": weight,
-        "filter": filter, "passages": passages, "count": count,
+        "filter": filter, "passages": passages, "count": count, "collapse": collapse,
+        "facets": tuple(field.strip() for field in facets.split(",") if field.strip()),
+        "explain": explain,
     }  # fmt: skip
     with Index.open(index, device=resolve_device(device), threads=threads) as opened:
         if offset + top > (depth := opened.depth):
@@ -81,7 +99,7 @@ def search(
             _write_run(opened, queries, run, options, quiet=json)
         else:
             results = opened.search(query or "", **options)
-            emit(results.as_json()) if json else _tell_results(results)
+            emit(results.as_json()) if json else tell_results(results)
         for line in opened.notices:  # all known only when postings and vectors have been read
             notice(line)
 
@@ -124,41 +142,6 @@ def _check_writable(path: str) -> None:
         raise ClozeError(f"--run {path}: its folder does not exist; make it first")
 
 
-def _tell_results(results: "Results") -> None:
-    if not results.hits:
-        tell(f"no documents match {results.query!r}")
-    for hit in results.hits:
-        _tell_hit(hit)
-    took = results.took_ms.get("total", 0.0)
-    total = "" if results.total_matches is None else f" of {results.total_matches:,} matches"
-    notice(f"{len(results.hits)} hits{total}, {results.mode}, {took:.1f} ms")
-
-
-def _tell_hit(hit: "Hit") -> None:
-    places = ", ".join(f"{name} {place.rank}" for name, place in hit.stages.items() if place)
-    tell(f"{hit.rank:>3}  {_bold(hit.title or hit.id)}  [{hit.id}]")
-    tell(f"     {hit.score:.4f} ({places})")
-    snippet = " ".join(_marked(hit).split())
-    if snippet:
-        tell(f"     {snippet}")
-
-
-def _marked(hit: "Hit") -> str:
-    """Return the snippet with its matched words in bold."""
-    start = hit.snippet_start
-    text, last = "", 0
-    for span in hit.highlights:
-        first, end = span.start - start, span.end - start
-        if last <= first and end <= len(hit.snippet):
-            text += hit.snippet[last:first] + _bold(hit.snippet[first:end])
-            last = end
-    return text + hit.snippet[last:]
-
-
-def _bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
-
-
 def demo(
     port: Annotated[int, typer.Option(help="Kept for the service that will show the demo")] = 8000,
     packages: Annotated[
@@ -191,5 +174,5 @@ def demo(
         for query, condition in _DEMO_QUERIES:
             suffix = f"  --filter '{condition}'" if condition else ""
             tell(f'\n$ cloze search {folder} "{query}"{suffix} --top 3')
-            _tell_results(opened.search(query, top=3, filter=None if packages else condition))
+            tell_results(opened.search(query, top=3, filter=None if packages else condition))
     tell(f'\nAsk it yourself: {sys.argv[0]} search {folder} "…"')

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from search.hits import Stage
+
 RRF_K = 60
 
 
@@ -21,9 +23,15 @@ class Ranking:
 
     def places(self, numbers: Sequence[int], ids: Ids) -> dict[int, tuple[int, float]]:
         """Map those documents that are in here, and their equals, to their rank and score."""
-        rows = np.flatnonzero(np.isin(self.numbers, numbers)).tolist()
+        rows = np.flatnonzero(np.isin(self.numbers, numbers, kind="sort"))
+        falling, wanted = -self.scores, -self.scores[rows]
+        runs = zip(
+            np.searchsorted(falling, wanted, side="left").tolist(),
+            np.searchsorted(falling, wanted, side="right").tolist(),
+            strict=True,
+        )
         found: dict[int, tuple[int, float]] = {}
-        for first, last in {_equal(self.scores, row) for row in rows}:
+        for first, last in set(runs):
             run = self.numbers[first:last].tolist()
             if len(run) > 1:
                 names = ids(run)
@@ -62,7 +70,9 @@ def _undecided(
 ) -> NDArray[np.intp]:
     """Return the rows of every run of equal scores whose inner order matters."""
     equal = scores[1:] == scores[:-1]
-    tied = np.append(equal, False) | np.insert(equal, 0, False)
+    tied = np.zeros(len(scores), dtype=bool)
+    tied[:-1] = equal
+    tied[1:] |= equal
     if settle is not None:
         last = min(settle, len(scores))
         tied[_equal(scores, last - 1)[1] if last else 0 :] = False
@@ -90,9 +100,9 @@ def min_max(
     """
     return _sum(
         lexical.numbers,
-        (1 - weight) * _scaled(lexical.scores, 0.0),
+        (1 - weight) * normalised(lexical, "lexical"),
         dense.numbers,
-        weight * _scaled(dense.scores, dense.scores.min(initial=np.inf)),
+        weight * normalised(dense, "dense"),
         ids,
         settle,
     )
@@ -115,10 +125,12 @@ def reciprocal_rank(
     )
 
 
-def _scaled(scores: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Scale [least, best] to [0, 1]; a list of one score tells no document apart, and gets 1."""
+def normalised(ranking: Ranking, stage: Stage) -> NDArray[np.float64]:
+    """Return a stage's scores as `min_max` adds them, from its least, 0, to the list's best, 1."""
+    scores = ranking.scores
+    least = 0.0 if stage == "lexical" else scores.min(initial=np.inf)
     if not len(scores) or scores[0] == least:
-        return np.ones_like(scores)
+        return np.ones_like(scores)  # a list of one score tells no document apart
     scaled: NDArray[np.float64] = (scores - least) / (scores[0] - least)
     return scaled
 
@@ -131,8 +143,16 @@ def _sum(
     ids: Ids,
     settle: int | None,
 ) -> Ranking:
-    numbers, places = np.unique(np.concatenate([lexical, dense]), return_inverse=True)
-    scores = np.zeros(len(numbers))
-    scores[places[: len(lexical)]] += lexical_scores
-    scores[places[len(lexical) :]] += dense_scores
+    """Add what two lists give a document; with `settle`, all behind these places may be missing."""
+    by_number = np.argsort(lexical)
+    places = np.searchsorted(lexical, dense, sorter=by_number)
+    rows = by_number[np.minimum(places, len(lexical) - 1)] if len(lexical) else places
+    both = lexical[rows] == dense if len(lexical) else np.zeros(len(dense), dtype=bool)
+    together = lexical_scores.copy()
+    together[rows[both]] += dense_scores[both]
+    numbers = np.concatenate([lexical, dense[~both]])
+    scores = np.concatenate([together, dense_scores[~both]])
+    if settle is not None and settle < len(scores):
+        kept = scores >= (np.partition(scores, -settle)[-settle] if settle else np.inf)
+        numbers, scores = numbers[kept], scores[kept]
     return rank(numbers, scores, ids, settle=settle)

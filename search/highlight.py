@@ -1,12 +1,12 @@
 """Find the words of a passage that match the query, and the snippet that shows most of them."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from indexer.analysis import Analyzer, Token
+from search.matches import matches
 
 MAX_ANALYSED = 20_000  # code points
 _LONGEST_WORD = 40  # how far a cut is moved to keep a word whole
@@ -57,33 +57,37 @@ def highlight(
     start = min(max(start, 0), len(text))
     end = min(max(start, end), len(text))
     window = Span(start, min(end, start + MAX_ANALYSED))
-    matches = [
+    found = [
         Token(term, start + first, start + last)
-        for term, first, last in analyzer.tokens(text[window.start : window.end], query_terms)
+        for term, first, last in matches(
+            text[window.start : window.end], frozenset(query_terms), analyzer
+        )
     ]
-    if matches and matches[-1].end == window.end < end:
-        matches.pop()  # the word may go on where the reading stopped
-    core = _densest(matches, width) or Span(start, start)
+    if found and found[-1].end == window.end < end:
+        found.pop()  # the word may go on where the reading stopped
+    core = _densest(found, width) or Span(start, start)
     begin = _beginning(text, window, core, width)
     finish = _finish(text, window, core, begin + width)
-    return Highlight(snippet=text[begin:finish], snippet_start=begin, highlights=_merged(matches))
+    return Highlight(snippet=text[begin:finish], snippet_start=begin, highlights=_merged(found))
 
 
-def _densest(matches: Sequence[Token], width: int) -> Span | None:
+def _densest(found: Sequence[Token], width: int) -> Span | None:
     """Return the span of the matches that a snippet should hold, None if it can hold none."""
-    matches = [match for match in matches if match.end - match.start <= width]
+    found = [match for match in found if match.end - match.start <= width]
     best, core = (0, 0), None
-    inside: Counter[str] = Counter()
-    after = 0  # matches[first:after] fit into the width
-    for first, match in enumerate(matches):
-        while after < len(matches) and matches[after].end - match.start <= width:
-            inside[matches[after].term] += 1
+    inside: dict[str, int] = {}  # how often each term is in found[first:after], never 0
+    after = 0
+    for first, match in enumerate(found):
+        while after < len(found) and found[after].end - match.start <= width:
+            term = found[after].term
+            inside[term] = inside.get(term, 0) + 1
             after += 1
         if (len(inside), after - first) > best:
             best = (len(inside), after - first)
-            core = Span(match.start, matches[after - 1].end)
+            core = Span(match.start, found[after - 1].end)
         inside[match.term] -= 1
-        inside += Counter()  # forget the terms that are no longer there
+        if not inside[match.term]:
+            del inside[match.term]
     return core
 
 
@@ -123,10 +127,10 @@ def _skip_space(text: str, place: int, end: int) -> int:
     return place
 
 
-def _merged(matches: Sequence[Token]) -> list[Span]:
+def _merged(found: Sequence[Token]) -> list[Span]:
     """Join the matches that overlap or touch, as the bigrams of one CJK word do."""
     spans: list[Span] = []
-    for match in matches:
+    for match in found:
         if spans and match.start <= spans[-1].end:
             spans[-1] = Span(spans[-1].start, match.end)
         else:

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from indexer.filters import Filter
+from indexer.filters.tree import Scalar
+
+if TYPE_CHECKING:
+    from search.explanation import Explanation, SearchPlan
 
 Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 Fusion: TypeAlias = Literal["minmax", "rrf"]
+Stage: TypeAlias = Literal["lexical", "dense"]
+
+_ON_REQUEST = frozenset({"facets", "plan", "duplicates", "explanation"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +24,8 @@ class Request:
     `mode` None is hybrid where the index has vectors, else lexical; `depth` is how many candidates
     each retrieval fetches; None for fusion, weight or depth is the index's default. `passages` is
     how many of a hit's passages come back; `count` asks for an exact `total_matches` without a
-    filter too.
+    filter too. `facets` are metadata fields to count values of, `collapse` folds near-duplicates
+    into the best of them, `explain` asks how every score came about.
     """
 
     query: str
@@ -30,6 +38,9 @@ class Request:
     filter: Filter | None = None
     passages: int = 1
     count: bool = False
+    facets: tuple[str, ...] = ()
+    collapse: bool = False
+    explain: bool = False
 
 
 class Options(TypedDict, total=False):
@@ -43,6 +54,9 @@ class Options(TypedDict, total=False):
     depth: int | None
     passages: int
     count: bool
+    facets: tuple[str, ...]
+    collapse: bool
+    explain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,9 @@ class Hit:
     """A document that answers a query, with its way through the stages.
 
     `snippet_start` is where in the document's text the snippet begins; highlights are places in
-    the text too, not in the snippet.
+    the text too, not in the snippet. `duplicates` are the ids of the near-duplicates that were
+    folded into the hit, those that stood before the last place of the page; None where that was not
+    asked for, as is `explanation`.
     """
 
     rank: int
@@ -89,18 +105,52 @@ class Hit:
     passages: tuple[ScoredPassage, ...]
     metadata: Mapping[str, Any]
     stages: Mapping[str, Place | None]
+    duplicates: tuple[str, ...] | None = None
+    explanation: "Explanation | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacetValue:
+    """A value of a metadata field, and how many of the documents counted have it."""
+
+    value: Scalar
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facets:
+    """The most frequent values of metadata fields among a query's candidates.
+
+    The candidates are what the retrievals fetched, together `counted` documents, and not all that
+    match. Of a list each element counts.
+    """
+
+    counted: int
+    fields: Mapping[str, tuple[FacetValue, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """The answer to one query; `took_ms` tells milliseconds by stage."""
+    """The answer to one query; `took_ms` tells milliseconds by stage.
+
+    `notices` are lines for who asked, such as a filter that can match nothing; `facets` and `plan`
+    are None where they were not asked for.
+    """
 
     query: str
     mode: Mode
     hits: tuple[Hit, ...] = ()
     total_matches: int | None = None
     took_ms: Mapping[str, float] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    facets: Facets | None = None
+    plan: "SearchPlan | None" = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `cloze search --json` prints."""
-        return asdict(self)
+        """Return what `cloze search --json` prints, without what was not asked for."""
+        whole = asdict(self)
+        for record in (whole, *whole["hits"]):
+            for name in _ON_REQUEST & record.keys():
+                if record[name] is None:
+                    del record[name]
+        return whole

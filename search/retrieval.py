@@ -24,13 +24,14 @@ class Retrieved:
     """What the first stages left for the next ones; a stage that was not asked for is absent.
 
     `allowed` are the documents that the filter passes, None without one; `vector` is the query's,
-    `plan` how the vectors were searched; `took` tells milliseconds by stage, `begin` when the query
-    came.
+    `passages` the best one of each dense candidate, `plan` how the vectors were searched; `took`
+    tells milliseconds by stage, `begin` when the query came.
     """
 
     candidates: dict[str, Candidates] = field(default_factory=dict)
     allowed: "NDArray[np.int64] | None" = None
     vector: "NDArray[np.float32] | None" = None
+    passages: "NDArray[np.int64] | None" = None
     plan: Plan | None = None
     took: dict[str, float] = field(default_factory=dict)
     begin: float = field(default_factory=perf_counter)
@@ -72,7 +73,7 @@ def retrieve(
             found.vector = index.encoder.encode_queries([query])[0]
         with found.timed("dense"):
             near = index.dense.search(found.vector, depth, found.allowed)
-            found.plan = near.plan
+            found.plan, found.passages = near.plan, near.passages
             found.candidates["dense"] = (near.numbers, near.scores)
     if pending is not None:
         found.candidates["lexical"] = pending.result()

@@ -75,13 +75,15 @@ def test_index_reports_its_counts(
     _, report = hybrid
     assert set(report) == {
         "documents", "passages", "tokens", "added", "updated", "unchanged", "deleted", "skipped",
-        "control_characters", "empty", "duplicate_texts", "truncated_documents", "dropped_tokens",
-        "seconds", "documents_per_second", "peak_rss_mib",
+        "control_characters", "empty", "duplicate_texts", "near_duplicates", "truncated_documents",
+        "left_out", "repeated_files",
+        "dropped_tokens", "seconds", "documents_per_second", "peak_rss_mib",
     }  # fmt: skip
     assert report["documents"] == report["added"] == len(documents)
     assert report["passages"] > len(documents)
     assert report["tokens"] > 10 * len(documents)
     assert (report["empty"], report["duplicate_texts"], report["unchanged"]) == (2, 3, 0)
+    assert report["near_duplicates"] == 3
     assert report["seconds"] > 0 < report["peak_rss_mib"]
 
 
@@ -112,7 +114,7 @@ def test_search_as_json(
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     results = json.loads(ended.stdout)
-    assert set(results) == {"query", "mode", "hits", "total_matches", "took_ms"}
+    assert set(results) == {"query", "mode", "hits", "total_matches", "took_ms", "notices"}
     assert (results["query"], results["mode"], len(results["hits"])) == (
         "supersonic ship",
         "hybrid",
@@ -139,6 +141,47 @@ def test_search_for_a_person(inside: Cloze, words_only: Path) -> None:
     assert re.fullmatch(r"1 hits, lexical, [\d.]+ ms\n", ended.stderr)
     nothing = inside("search", words_only, "xylophone")
     assert (nothing.returncode, nothing.stdout) == (0, "no documents match 'xylophone'\n")
+
+
+def test_explain_facets_and_collapse_as_json(
+    inside: Cloze, hybrid: tuple[Path, dict[str, Any]]
+) -> None:
+    ended = inside(
+        "search", hybrid[0], "supersonic ship", "--json", "--explain", "--facets", "lang, year",
+        "--collapse",
+    )  # fmt: skip
+    results = json.loads(ended.stdout)
+    assert results["plan"]["candidates"]["fused"] == results["facets"]["counted"]
+    assert results["plan"]["vectors"]["kind"] == "flat"
+    assert set(results["facets"]["fields"]) == {"lang", "year"}
+    assert len(results["hits"]) == 10
+    for hit in results["hits"]:
+        explanation = hit["explanation"]
+        assert sum(part["value"] for part in explanation["parts"]) == hit["score"]
+        if (lexical := hit["stages"]["lexical"]) is not None:
+            terms = sum(term["score"] for term in explanation["terms"])
+            assert terms == pytest.approx(lexical["score"], rel=1e-6)
+        assert isinstance(hit["duplicates"], list)
+
+
+def test_explain_for_a_person(inside: Cloze, words_only: Path) -> None:
+    ended = inside(
+        "search", words_only, "supersonic ships", "--top", 1, "--explain", "--facets", "lang",
+        "--filter", "year > 1990",
+    )  # fmt: skip
+    assert re.search(r"\d\.\d{4}  lexical: rank 1, score \d", ended.stdout)
+    assert re.search(r"ship \(ships\): idf \d\.\d{3} \* tf \d\.\d{3}; \d times", ended.stdout)
+    assert re.search(r"\nlang, among \d+ candidates: en \d+", ended.stdout)
+    assert re.search(r"\nplan: the filter passes \d+ documents; candidates lexical", ended.stdout)
+    plain = inside("search", words_only, "a lazy bear by the garden wall", "--top", 3, "--collapse")
+    assert "[d19]" in plain.stdout
+    assert "near-duplicates: d20, d21, d22" in plain.stdout
+
+
+def test_a_filter_that_can_match_nothing_is_told(inside: Cloze, words_only: Path) -> None:
+    ended = inside("search", words_only, "ship", "--filter", "year = '2000'")
+    assert "year" in ended.stderr.splitlines()[0]
+    assert ended.stdout == "no documents match 'ship'\n"
 
 
 def test_a_query_that_is_no_utf8(cloze: Cloze, hybrid: tuple[Path, dict[str, Any]]) -> None:
@@ -229,7 +272,7 @@ def test_show_delete_and_info(inside: Cloze, words_only: Path, tmp_path: Path) -
     assert json.loads(by_filter.stdout)["deleted"] > 0
     info = json.loads(inside("info", folder, "--json").stdout)
     assert info["documents"] == 159 - json.loads(by_filter.stdout)["deleted"]
-    assert info["fields"] == ["lang", "year"]
+    assert list(info["fields"]) == ["lang", "year"]
     assert info["manifest"]["encoder"] is None
     compacted = inside("compact", folder)
     assert (compacted.returncode, "compacted" in compacted.stdout) == (0, True)
@@ -259,7 +302,7 @@ def wreck_postings(folder: Path) -> None:
 
 
 def wreck_vectors(folder: Path) -> None:
-    flip(next(folder.glob("dense/*.faiss")))
+    flip(next(folder.glob("dense/*.safetensors")))
 
 
 def wreck_store(folder: Path) -> None:
@@ -304,7 +347,7 @@ def test_damaged_vectors_are_told_and_answered_without(
         for place in (folder, hybrid[0])
     )
     assert json.loads(damaged.stdout)["hits"] == json.loads(whole.stdout)["hits"]
-    assert ".faiss" in one_line_of(damaged.stderr)
+    assert ".safetensors" in one_line_of(damaged.stderr)
     assert whole.stderr == ""
 
 
@@ -323,6 +366,11 @@ MISTAKES = [
     (["search", "INDEX", "q", "--mode", "fast"], "mode is 'fast'; choose hybrid, dense, lexical"),
     (["search", "INDEX", "q", "--fusion", "sum"], "fusion is 'sum'; choose minmax, rrf"),
     (["search", "INDEX", "q", "--top", "-1"], "top is -1"),
+    (["search", "INDEX", "q", "--facets", "colour"], "colour"),
+    (
+        ["search", "INDEX", "--queries", "CORPUS", "--run", "r", "--explain"],
+        "--facets and --explain are about one QUERY",
+    ),
     (["search", "INDEX", "q", "--filter", "year >"], "at character 7 of the filter"),
     (["search", "INDEX", "q", "--filter", "colour = 1"], "colour"),
     (["search", "INDEX", "q", "--device", "tpu"], "--device is 'tpu'; choose auto, cpu or cuda"),

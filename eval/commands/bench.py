@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from eval.commands.extras import check_installed
-from indexer.commands.console import Threads, emit
+from indexer.commands.console import IndexFolder, Threads, emit
 
 bench = typer.Typer(
     help="Measure speed, as ratios side by side in one run.",
@@ -70,3 +70,37 @@ def bench_evaluation(
     from eval.bench.evaluation import bench_evaluation
 
     emit(bench_evaluation(queries, hits, permutations, rounds, count))
+
+
+@bench.command("lexical")
+def bench_lexical(
+    corpus: Corpus,
+    documents: Documents = 100_000,
+    queries: Annotated[int, typer.Option(help="How many queries to time")] = 200,
+    index: Annotated[
+        str | None, typer.Option(help="Keep the index in this folder, and use it again")
+    ] = None,
+    threads: Threads = None,
+) -> None:
+    """Time BM25 against bm25s with numba and rank-bm25, in turn; and filtered queries."""
+    from indexer.threads import budget
+
+    budget(threads)
+    from eval.bench.lexical import bench_lexical
+
+    emit(bench_lexical(corpus, documents, queries, threads, index))
+
+
+@bench.command("upsert")
+def bench_upsert(
+    index: IndexFolder,
+    changes: Annotated[int, typer.Option(min=1, help="How many documents are changed")] = 50,
+    threads: Threads = None,
+) -> None:
+    """Time opening a copy of a lexical-only index, and changes of one document until seen."""
+    from indexer.threads import budget
+
+    budget(threads)
+    from eval.bench.upsert import bench_upsert
+
+    emit(bench_upsert(index, changes, threads))

@@ -1,7 +1,7 @@
 """`cloze index`: documents in, an index out."""
 
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     from indexer.index import Index
 
 
+# Of at least so many documents, a run that wrote less than this share does not count them all.
+_LARGE = 100_000
+_LITTLE = 0.01
+
+
 def index(
     index: IndexFolder,
     corpus: Annotated[
         list[str],
         typer.Argument(
             metavar="CORPUS...",
-            help="A BEIR folder; .jsonl, .csv, .tsv, .txt or .md files (also .gz); a folder of "
-            ".txt and .md; - for JSON lines on standard input; docstrings[:PACKAGE,...]",
+            help="A BEIR folder; .jsonl, .json, .parquet, .csv, .tsv, .txt, .md, .html or .pdf "
+            "files; a folder of the last four; quoted patterns; msmarco:FILE; sgml:PATH; - for "
+            "JSON lines on standard input; docstrings[:PACKAGE,...]",
         ),
     ],
     model: Annotated[
@@ -44,6 +50,9 @@ def index(
     sync: Annotated[
         bool, typer.Option("--sync", help="Delete documents that the corpus no longer has")
     ] = False,
+    where: Annotated[
+        str | None, typer.Option(help="Read only documents whose metadata this filter passes")
+    ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
     ] = False,
@@ -64,6 +73,14 @@ def index(
         int | None,
         typer.Option(min=0, help="How often BM25 counts a word of the title [default: 1]"),
     ] = None,
+    faiss: Annotated[
+        str | None,
+        typer.Option(help="Kind of FAISS index, e.g. Flat, IVF1024,SQ8 [default: by size]"),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(help="Share of the exact ten best to find; 1 is exact [default: 0.98]"),
+    ] = None,
     max_document_mib: Annotated[
         float, typer.Option(min=0.001, help="A document above this size is bad")
     ] = 64,
@@ -81,6 +98,7 @@ def index(
     budget(threads)
     from indexer.corpus import Corpus, Fields
     from indexer.creation import Settings
+    from indexer.filters import parse
     from indexer.index import Index
 
     documents = Corpus(
@@ -88,6 +106,7 @@ def index(
         fields=Fields(id=id, title=title, text=text),
         skip_bad=skip_bad,
         max_document_mib=max_document_mib,
+        where=None if where is None else parse(where),
     )
     settings = Settings(
         model=model,
@@ -96,6 +115,8 @@ def index(
         passage_overlap=overlap,
         language=language,
         title_weight=title_weight,
+        faiss=faiss,
+        recall=recall,
     )
     duplicates = _Duplicates(documents, skip=skip_bad)
     # Read before the index is made, so that an input that can't be read leaves no empty index.
@@ -154,29 +175,42 @@ class _Duplicates:
 
 def _report(
     index: "Index", corpus: "Corpus", changes: "Changes", duplicates: int
-) -> dict[str, float]:
+) -> dict[str, Any]:
+    """Return what the run did, and what the index then holds: None where that was not counted."""
     import resource
 
-    counts = index.store.counts()
+    counts = _counts(index, changes)
     seconds = _process_seconds()
     return {
         "documents": changes.documents,
-        "passages": counts["passages"],
-        "tokens": counts["tokens"],
+        "passages": counts.get("passages"),
+        "tokens": counts.get("tokens"),
         "added": changes.added,
         "updated": changes.updated,
         "unchanged": changes.unchanged,
         "deleted": changes.deleted,
         "skipped": corpus.counts.skipped + duplicates,
+        "left_out": corpus.counts.left_out,
+        "repeated_files": corpus.counts.repeated,
         "control_characters": corpus.counts.control_characters,
-        "empty": counts["empty"],
-        "duplicate_texts": counts["duplicate_texts"],
-        "truncated_documents": counts["truncated_documents"],
-        "dropped_tokens": counts["dropped_tokens"],
+        "empty": counts.get("empty"),
+        "duplicate_texts": counts.get("duplicate_texts"),
+        "near_duplicates": counts.get("near_duplicates"),
+        "truncated_documents": counts.get("truncated_documents"),
+        "dropped_tokens": counts.get("dropped_tokens"),
         "seconds": round(seconds, 3),
         "documents_per_second": round(changes.documents / seconds, 1),
         "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
+
+
+def _counts(index: "Index", changes: "Changes") -> dict[str, int]:
+    """Count all of an index; nothing of a large one of which little was written: it takes long."""
+    written = changes.added + changes.updated + changes.deleted
+    held = index.lexical.count
+    if held >= _LARGE and written < held * _LITTLE:
+        return {}
+    return index.store.counts()
 
 
 def _process_seconds() -> float:
@@ -194,20 +228,25 @@ def _tell_notices(index: "Index", corpus: "Corpus", changes: "Changes") -> None:
         notice(line)
 
 
-def _tell(folder: str, report: dict[str, float]) -> None:
+def _tell(folder: str, report: dict[str, Any]) -> None:
     tell(
         f"{folder}: {report['documents']:,} documents read, {report['added']:,} added, "
         f"{report['updated']:,} updated, {report['unchanged']:,} unchanged, "
         f"{report['deleted']:,} deleted, in {report['seconds']:.1f} s "
         f"({report['documents_per_second']:,.0f}/s, peak {report['peak_rss_mib']:,.0f} MiB)"
     )
-    if report["passages"]:
+    if report["passages"] is None:
+        tell(f"What it holds was not counted after so small a change; see: cloze info {folder}")
+    elif report["passages"]:
         tell(f"It holds {report['passages']:,} passages and {report['tokens']:,} tokens.")
     remarks = {
         "skipped": "bad lines skipped",
+        "left_out": "documents left out by --where",
+        "repeated_files": "files came by two inputs and were read once",
         "control_characters": "documents had control characters replaced",
         "empty": "documents have no text",
         "duplicate_texts": "documents repeat the text of another",
+        "near_duplicates": "documents are near-duplicates of another",
         "truncated_documents": "documents lost the end of a long title to the encoder",
     }
     for name, remark in remarks.items():

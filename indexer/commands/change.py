@@ -53,7 +53,17 @@ def delete(
         tell(f"{index}: {deleted:,} documents deleted")
 
 
-def compact(index: IndexFolder, threads: Threads = None) -> None:
+def compact(
+    index: IndexFolder,
+    faiss: Annotated[
+        str | None,
+        typer.Option(help="From now on this kind of FAISS index, e.g. HNSW32,SQ8; auto: by size"),
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option(help="From now on this share of the exact ten best; 1 is exact")
+    ] = None,
+    threads: Threads = None,
+) -> None:
     """Rebuild what is derived and drop deleted documents for good, as a fresh build would."""
     from indexer.threads import budget
 
@@ -62,7 +72,7 @@ def compact(index: IndexFolder, threads: Threads = None) -> None:
 
     with Index.open(index, threads=threads) as opened:
         dead = opened.store.dead()
-        opened.compact()
+        opened.compact(faiss=faiss, recall=recall)
     tell(f"{index}: compacted, {dead:,} dead documents removed")
 
 

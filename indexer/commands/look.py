@@ -1,10 +1,13 @@
 """`cloze show`, `export`, `info`, `verify` and `doctor`: what is in an index, and how it fares."""
 
+from json import dumps
 from typing import Annotated, Any
 
 import typer
 
 from indexer.commands.console import AsJson, IndexFolder, Threads, emit, tell
+
+_ROWS = 50  # of the table of fields
 
 
 def show(
@@ -45,6 +48,7 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from indexer.index import Index
+    from indexer.vectors import vectors_report
 
     with Index.open(index) as opened:
         counts = opened.store.counts()
@@ -52,8 +56,9 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
             "folder": str(opened.folder),
             **counts,
             "sequence": opened.sequence,
-            "fields": sorted(opened.store.fields()),
+            "fields": {name: asdict(held) for name, held in opened.store.field_report().items()},
             "bytes": sum(p.stat().st_size for p in opened.folder.rglob("*") if p.is_file()),
+            "vectors": vectors_report(opened),
             "manifest": asdict(opened.manifest),
             "notices": opened.notices,
         }
@@ -64,13 +69,56 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     tell(f"{report['folder']}: {counts['documents']:,} documents, {counts['passages']:,} passages")
     tell(f"  on disk     {report['bytes'] / 2**20:,.1f} MiB, {counts['dead']:,} dead documents")
     tell(f"  encoder     {_encoder_line(encoder)}")
+    _tell_vectors(report["vectors"])
     tell(f"  analyzer    {report['manifest']['language']}")
     tell(f"  searched    {_defaults_line(report['manifest']['defaults'])}")
-    tell(f"  metadata    {', '.join(report['fields']) or 'none'}")
     tell(
         f"  coverage    {counts['empty']:,} without text, {counts['duplicate_texts']:,} repeated, "
+        f"{counts['near_duplicates']:,} near-duplicates, "
         f"{counts['truncated_documents']:,} with a title cut"
     )
+    _tell_fields(report["fields"])
+
+
+def _tell_vectors(vectors: dict[str, Any] | None) -> None:
+    """Tell how vectors are searched, with the recall that was measured by growing effort."""
+    if vectors is None or vectors["kind"] == "flat":
+        tell(f"  vectors     {'none on disk' if vectors is None else 'flat: exact'}")
+        return
+    effort = "lists probed" if vectors["kind"] == "ivf" else "efSearch"
+    tell(
+        f"  vectors     {vectors['factory']}, {vectors['effort']} {effort}: recall at ten on "
+        f"{vectors['queries']} queries by effort, {vectors['wanted']:g} asked for"
+    )
+    tell(f"    {effort:>12}  recall  ms/query")
+    for tried, recall, milliseconds in vectors["curve"]:
+        tell(f"    {tried:>12,}  {recall:.4f}  {milliseconds:8.3f}")
+
+
+def _tell_fields(fields: dict[str, Any]) -> None:
+    """Tell the metadata fields as a table, a line for each type of a field's values."""
+    tell(f"  metadata    {f'{len(fields):,} fields' if fields else 'none'}")
+    rows = [("field", "documents", "type", "values", "distinct", "from", "to")]
+    for name, field in fields.items():
+        for type_, held in field["types"].items():
+            counts = [
+                f"{count:,}" for count in (field["documents"], held["values"], held["distinct"])
+            ]
+            ends = [_cut(held["min"]), _cut(held["max"])]
+            rows.append((_cut(name), counts[0], type_, *counts[1:], *ends))
+    shown = rows[: _ROWS + 1] if fields else []
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        tell(f"    {'  '.join(cells)}".rstrip())
+    if len(rows) > len(shown) > 0:
+        tell(f"    and {len(rows) - len(shown):,} more lines: see --json")
+
+
+def _cut(value: object) -> str:
+    """Return a value for a cell of a table: on one line, and short."""
+    text = value if isinstance(value, str) and value.isprintable() else dumps(value)
+    return text if len(text) <= 24 else f"{text[:23]}…"
 
 
 def _defaults_line(defaults: dict[str, Any]) -> str:

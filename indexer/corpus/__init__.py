@@ -1,7 +1,8 @@
-"""Readers that stream the documents of a corpus: folders, JSON lines, CSV, text, docstrings."""
+"""Readers that stream the documents of a corpus: folders, tables, pages, text, docstrings."""
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,11 @@ from dataclasses import dataclass, field
 from indexer.corpus.entries import Entry, Row
 from indexer.corpus.fields import DEFAULT_FIELDS, BadRecord, Fields, normalise
 from indexer.corpus.inputs import resolve
-from indexer.corpus.lines import Source, unreadable
+from indexer.corpus.lines import STDIN, Source, unreadable
 from indexer.documents import Document
 from indexer.errors import ClozeError
+from indexer.filters.evaluation import Evaluation
+from indexer.filters.tree import Filter
 
 __all__ = ["Corpus", "CorpusCounts", "Fields"]
 
@@ -24,21 +27,26 @@ class CorpusCounts:
 
     `read` documents were yielded; of those `empty` have no text and `control_characters` had some
     replaced. `skipped` lines were bad; `skipped_examples` says what was wrong with the first five.
+    `left_out` documents did not pass the filter; `repeated` files came by an earlier input too.
     """
 
     read: int = 0
     empty: int = 0
     control_characters: int = 0
     skipped: int = 0
+    left_out: int = 0
+    repeated: int = 0
     skipped_examples: list[str] = field(default_factory=list)
 
 
 class Corpus:
     """Stream the documents of some inputs, once, holding one document in memory at a time.
 
-    An input is a folder (BEIR's, or text files), a file (see `formats.READERS`), "-" for JSON
-    lines on standard input, or "docstrings[:package,...]". Raises ClozeError at once for an input
-    that is not there or not known, and while iterating for the first bad line, unless `skip_bad`.
+    An input is a folder (BEIR's, or of documents), a file (see `formats.READERS`), a pattern such
+    as "data/**/*.jsonl", "-" for JSON lines on standard input, or what `inputs.resolve` knows by a
+    scheme. A file that several inputs name is read by the first. Raises ClozeError at once for an
+    input that is not there or not known, and while iterating for the first bad line, unless
+    `skip_bad`.
     """
 
     def __init__(
@@ -48,14 +56,21 @@ class Corpus:
         fields: Fields = DEFAULT_FIELDS,
         skip_bad: bool = False,
         max_document_mib: float = 64,
+        where: Filter | None = None,
     ) -> None:
-        """Find the inputs; `max_document_mib` bounds the bytes of one line, row or file."""
+        """Find the inputs; `max_document_mib` bounds the bytes of one line, row or file.
+
+        Documents that the filter `where` does not pass are left out; a field of it that no document
+        had is a FilterError at the end.
+        """
         if not 0 < max_document_mib < math.inf:
             raise ClozeError(
                 f"the limit on a document is {max_document_mib} MiB; give a number above 0"
             )
         self.counts = CorpusCounts()
+        self._evaluation = None if where is None else Evaluation(where)
         self._inputs = [resolve(name) for name in inputs]
+        self._read_by: dict[tuple[int, int], int] = {}
         sizes = [each.size for each in self._inputs]
         self._total = sum(size or 0 for size in sizes) if None not in sizes else 0
         self._done = 0
@@ -82,7 +97,7 @@ class Corpus:
         return min((self._done + consumed) / self._total, 1.0)
 
     def _read(self) -> Iterator[Document]:
-        for entry in (entry for each in self._inputs for entry in each.entries()):
+        for entry in self._entries():
             with Source(entry.path, relative=entry.relative, limit=self._limit) as source:
                 self._source = source
                 try:
@@ -90,16 +105,40 @@ class Corpus:
                 finally:
                     self._source = None
             self._done += entry.size or 0
+        if self._evaluation is not None:
+            self._evaluation.check_fields()
+
+    def _entries(self) -> Iterator[Entry]:
+        """Yield the files of all inputs, but those that an earlier one named."""
+        for number, each in enumerate(self._inputs):
+            for entry in each.entries():
+                if self._first_reader(entry.path, number) == number:
+                    yield entry
+                else:
+                    self._done += entry.size or 0
+                    self.counts.repeated += 1
+
+    def _first_reader(self, path: str, number: int) -> int:
+        if len(self._inputs) == 1 or path == STDIN:
+            return number
+        try:
+            found = os.stat(path)
+        except OSError:
+            return number  # opening it says why
+        return self._read_by.setdefault((found.st_dev, found.st_ino), number)
 
     def _read_file(self, entry: Entry, source: Source) -> Iterator[Document]:
         for line, record in self._rows(entry, source):
-            where = f"{source.name}:{line}"
+            where = source.where(line)
             try:
                 if isinstance(record, BadRecord):
                     raise record
                 document, replaced = normalise(record)
             except BadRecord as bad:
                 self._skip(where, bad)
+                continue
+            if self._evaluation is not None and not self._evaluation.passes(document.metadata):
+                self.counts.left_out += 1
                 continue
             self.counts.read += 1
             self.counts.empty += not document.text.strip()

@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from indexer.corpus.entries import Row
@@ -24,6 +24,8 @@ from indexer.errors import ClozeError
 _CHUNK = 1 << 16
 _QUOTE = b'"'
 _UNQUOTED, _FIELD_START, _QUOTED, _AFTER_QUOTE = range(4)
+
+_WITHOUT_HEADER = ", or give MS MARCO's files, which have no header, as msmarco:FILE"
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LONGEST_INTEGER = 4_000  # beyond it Python refuses to read one
@@ -52,18 +54,27 @@ def _header(where: str, header: list[str] | BadRecord, fields: Fields) -> list[s
     # Without a header no row can be read, so these stop the run whatever --skip-bad says.
     if isinstance(header, BadRecord):
         raise ClozeError(f"{where}: in the header: {header.problem}; {header.remedy}")
-    names = dict.fromkeys(header)
-    if len(names) < len(header):
-        twice = next(name for name in names if header.count(name) > 1)
+    check_columns(where, "header", header, fields)
+    return header
+
+
+def check_columns(where: str, place: str, columns: Sequence[str], fields: Fields) -> None:
+    """Raise ClozeError if a name comes twice, or the id's, the text's or a named field is absent.
+
+    `place` is what holds the names: the header or the schema.
+    """
+    names = dict.fromkeys(columns)
+    if len(names) < len(columns):
+        twice = next(name for name in names if columns.count(name) > 1)
         raise ClozeError(
-            f"{where}: the header names {quoted(twice)} twice; rename one of the columns"
+            f"{where}: the {place} names {quoted(twice)} twice; rename one of the columns"
         )
     wanted = ["id", "text"] if fields.title is None else ["id", "text", "title"]
     for role in wanted:
         if find_field(names, fields, role) is None:
             bad = missing_field(names, fields, role)
-            raise ClozeError(f"{where}: in the header: {bad.problem}; {bad.remedy}")
-    return header
+            advice = _WITHOUT_HEADER if place == "header" and len(columns) in (2, 4) else ""
+            raise ClozeError(f"{where}: in the {place}: {bad.problem}; {bad.remedy}{advice}")
 
 
 def _record(header: list[str], row: list[str], fields: Fields) -> Record | BadRecord:

@@ -1,6 +1,7 @@
-"""From what the user names to the files to read: a folder, a file, "-", "docstrings" or SGML."""
+"""From what the user names to the files to read: a folder, a file, a pattern, "-", a scheme."""
 
 import functools
+import glob
 import os
 import re
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from collections.abc import Iterator
 from indexer.corpus import sgml
 from indexer.corpus.docstrings import docstring_input
 from indexer.corpus.entries import Entry, Input, walk
-from indexer.corpus.formats import FOLDER_SUFFIXES, READERS, suffix_of
+from indexer.corpus.formats import FOLDER_SUFFIXES, READERS, WIKI, is_in_folder, suffix_of
+from indexer.corpus.isolated import check_readable
 from indexer.corpus.jsonl import read_json_lines
 from indexer.corpus.lines import STDIN, printable
+from indexer.corpus.msmarco import read_msmarco
 from indexer.errors import ClozeError
 
 _TOPICS = re.compile("topics")
@@ -24,13 +27,17 @@ def resolve(name: str) -> Input:
     if name == STDIN:
         entry = Entry(path=STDIN, relative=STDIN, size=None, read=read_json_lines)
         return Input(size=None, entries=lambda: iter([entry]))
-    scheme, colon, packages = name.partition(":")
+    scheme, colon, rest = name.partition(":")
     if scheme == "docstrings":
-        return docstring_input(packages.split(",") if colon else None)
+        return docstring_input(rest.split(",") if colon else None)
     if scheme == "sgml" and colon:
-        return _sgml(packages)
+        return _sgml(rest)
+    if scheme == "msmarco" and colon:
+        return _msmarco(rest)
     if os.path.isdir(name):
         return _folder(name)
+    if not os.path.lexists(name) and glob.has_magic(name):
+        return _pattern(name)
     if not os.path.exists(name):
         raise ClozeError(
             f"{printable(name)}: no such file or folder; check the path, or give - for standard "
@@ -48,6 +55,43 @@ def _sgml(path: str) -> Input:
     return Input(size=known, entries=functools.partial(sgml.entries, path))
 
 
+def _msmarco(path: str) -> Input:
+    if not os.path.isfile(path):
+        raise ClozeError(
+            f"msmarco:{printable(path)}: no such file; name collection.tsv or msmarco-docs.tsv"
+        )
+    size = os.path.getsize(path)
+    entry = Entry(path=path, relative=os.path.basename(path), size=size, read=read_msmarco)
+    return Input(size=size, entries=lambda: iter([entry]))
+
+
+def _pattern(pattern: str) -> Input:
+    """Return the files, never the folders, that a pattern such as "data/**/*.jsonl" matches.
+
+    They are sorted by path; each is named by its path below the folder before the first sign of
+    the pattern, as it would be where the user names that folder.
+    """
+    found = glob.iglob(pattern, recursive=True)
+    paths = sorted(set(filter(os.path.isfile, found)))
+    if not paths:
+        raise ClozeError(
+            f"{printable(pattern)}: the pattern matches no file; check it (** stands for any "
+            "number of folders), and quote it so that the shell passes it on"
+        )
+    top = _fixed_part(pattern)
+    entries = [_entry(path, os.path.relpath(path, top).replace(os.sep, "/")) for path in paths]
+    size = sum(entry.size or 0 for entry in entries)
+    return Input(size=size, entries=lambda: iter(entries))
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the folder that a pattern's files are all below."""
+    folder = pattern
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder or os.curdir
+
+
 def _trec_corpus(folder: str) -> str | None:
     """Return the documents of a folder laid out as TREC does, which also has topics and qrels."""
     names = sorted(os.listdir(folder))
@@ -63,6 +107,11 @@ def trec_documents(path: str) -> str:
 
 
 def _file(path: str) -> Input:
+    entry = _entry(path, os.path.basename(path))
+    return Input(size=entry.size, entries=lambda: iter([entry]))
+
+
+def _entry(path: str, relative: str) -> Entry:
     suffix = suffix_of(path)
     if suffix not in READERS:
         raise ClozeError(
@@ -70,10 +119,9 @@ def _file(path: str) -> Input:
             "(each may end in .gz); rename or convert the file, or give TREC's documents as "
             "sgml:FILE"
         )
+    check_readable(printable(path), suffix)
     size = os.path.getsize(path) if os.path.isfile(path) else None
-    relative = os.path.basename(path)
-    entry = Entry(path=path, relative=relative, size=size, read=READERS[suffix])
-    return Input(size=size, entries=lambda: iter([entry]))
+    return Entry(path=path, relative=relative, size=size, read=READERS[suffix])
 
 
 def _folder(folder: str) -> Input:
@@ -89,13 +137,15 @@ def _folder(folder: str) -> Input:
     if first is None:
         raise ClozeError(
             f"{printable(folder)}: the folder holds neither corpus.jsonl nor any "
-            f"{' or '.join(FOLDER_SUFFIXES)} file (each may end in .gz); "
+            f"{', '.join(FOLDER_SUFFIXES)} or {WIKI} file (each may end in .gz); "
             "name a file of another kind itself, or TREC's documents as sgml:FOLDER"
         )
     return Input(size=first + sum(sizes), entries=functools.partial(_texts, folder))
 
 
 def _texts(folder: str) -> Iterator[Entry]:
-    for file in walk(folder, keep=lambda name: suffix_of(name) in FOLDER_SUFFIXES):
-        read = READERS[suffix_of(file.relative)]
+    for file in walk(folder, keep=is_in_folder):
+        suffix = suffix_of(file.relative)
+        check_readable(printable(file.path), suffix)
+        read = READERS[suffix]
         yield Entry(path=file.path, relative=file.relative, size=file.size, read=read)

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from typing import NoReturn
 
 from indexer.corpus.entries import Row
@@ -15,17 +17,39 @@ def read_json_lines(source: Source, fields: Fields) -> Iterator[Row]:
         if line is None:
             yield source.line, too_long(source.limit)
         elif not line.isspace():
-            yield source.line, _record(line, fields)
+            yield source.line, parse_record(line, fields)
 
 
-def _record(line: bytes, fields: Fields) -> Record | BadRecord:
+def parse_record(line: bytes, fields: Fields) -> Record | BadRecord:
+    """Return the record that one JSON object holds, or what is wrong with it."""
     try:
         value = _parse(decode(line))
         if not isinstance(value, dict):
             raise BadRecord("not a JSON object", "write one {...} a line")
-        return pick(value, fields)
+        record = pick(value, fields)
+        return replace(record, text=joined(record.text))
     except BadRecord as bad:
         return bad
+
+
+def joined(text: object) -> object:
+    """Return sentences as one text and paragraphs of sentences as lines; all else as it is.
+
+    Sentences are joined by a space where neither the one nor the other has white space.
+    """
+    if not isinstance(text, list) or not text:
+        return text
+    if all(isinstance(part, list) for part in text):
+        paragraphs = [joined(part) if part else "" for part in text]
+        lines = [each for each in paragraphs if isinstance(each, str)]
+        return "\n".join(lines) if len(lines) == len(paragraphs) else text
+    if not all(isinstance(part, str) for part in text):
+        return text
+    pieces = [text[0]]
+    for before, sentence in pairwise(text):
+        glued = not before or not sentence or before[-1].isspace() or sentence[0].isspace()
+        pieces += [sentence] if glued else [" ", sentence]
+    return "".join(pieces)
 
 
 def _parse(line: str) -> object:

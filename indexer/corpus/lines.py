@@ -1,6 +1,7 @@
 """One open file, plain or gzip: bounded reads, the line number, and the bytes consumed."""
 
 import gzip
+import os
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -37,15 +38,19 @@ class Source:
     """Read one file, or standard input for "-", never holding more than `limit` bytes of it.
 
     `relative` is the file's path below the folder that the user named (with "/"), or its name;
-    `line` is the number of the line being read, from 1.
+    `line` is the number of the line being read, from 1; of the row, where a reader sets
+    `counts_rows`.
     """
 
     def __init__(self, path: str, *, relative: str, limit: int) -> None:
         """Open the file; raise ClozeError if the system does not allow it."""
         self.name = "<stdin>" if path == STDIN else printable(path)
+        self.path = path
         self.relative = relative
         self.limit = limit
         self.line = 0
+        self.counts_rows = False
+        self._share: float | None = None
         self._at_line_start = True
         self._raw: IO[bytes] = sys.stdin.buffer if path == STDIN else _open(path)
         self._stream: IO[bytes] | gzip.GzipFile = self._raw
@@ -66,8 +71,18 @@ class Source:
         if self._raw is not sys.stdin.buffer:
             self._raw.close()
 
+    def where(self, line: int) -> str:
+        """Return how messages name a line or row of the file."""
+        return f"{self.name}: row {line}" if self.counts_rows else f"{self.name}:{line}"
+
+    def pass_over(self, share: float) -> None:
+        """Count a share of the bytes, from 0 to 1, as read: another process reads them."""
+        self._share = share
+
     def consumed(self) -> int:
         """Return how many bytes of the file, as stored (compressed), have been read."""
+        if self._share is not None:
+            return int(self._share * os.fstat(self._raw.fileno()).st_size)
         return self._raw.tell()
 
     def piece(self, size: int) -> bytes:
@@ -97,8 +112,8 @@ class Source:
                 piece = self.piece(_CHUNK)
             yield None
 
-    def whole(self) -> bytes | None:
-        """Return the whole file, or None if it is longer than the limit."""
+    def whole(self, *, mark: bool = False) -> bytes | None:
+        """Return the whole file, or None if it is longer than the limit; with `mark` all bytes."""
         self.line = 1
         chunks: list[bytes] = []
         room = self.limit + len(_BYTE_ORDER_MARK) + 1
@@ -106,7 +121,8 @@ class Source:
         while room > 0 and (chunk := self._stream.read(min(room, _CHUNK))):
             chunks.append(chunk)
             room -= len(chunk)
-        data = b"".join(chunks).removeprefix(_BYTE_ORDER_MARK)
+        data = b"".join(chunks)
+        data = data if mark else data.removeprefix(_BYTE_ORDER_MARK)
         return data if len(data) <= self.limit else None
 
 

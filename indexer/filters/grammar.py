@@ -1,13 +1,14 @@
 """Read a metadata filter from text or JSON, and write it as JSON.
 
 JSON: {"and": [...]}, {"or": [...]}, {"not": ...}, {"field": {"eq": value, ...}} with the operators
-eq, in, gt, gte, lt, lte, exists (true or false) and prefix. What stands side by side in one object
-must all hold.
+eq, in, gt, gte, lt, lte, exists (true or false) and prefix. {"field": value} is short for eq, and
+{"field": [value, ...]} for in. What stands side by side in one object must all hold.
 
 Text: year >= 2000 and lang in (en, de) and not (title prefix "A"), as `indexer.filters.text` says.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,8 +82,8 @@ def _load(expression: str) -> object:
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        names = Counter(name for name, _ in pairs)
+        twice = names.most_common(1)[0][0]
         raise FilterError(f"the filter has {shorten(twice)} twice in one object: use 'and'")
     return content
 
@@ -124,10 +125,8 @@ def _from_entry(name: str, content: object, budget: Budget, level: int) -> list[
 
 def _comparisons(field: str, content: object, budget: Budget) -> list[Filter]:
     if not isinstance(content, Mapping):
-        raise FilterError(
-            f'field {shorten(field)} takes an object such as {{"eq": value}}, '
-            f"but was given {type_name(content)}"
-        )
+        short = "in" if isinstance(content, list | tuple) else "eq"
+        return [_comparison(field, short, content, budget)]
     if not content:
         raise FilterError(f"field {shorten(field)} has no operator: use {', '.join(OPERATORS)}")
     return [_comparison(field, operator, value, budget) for operator, value in content.items()]
@@ -136,7 +135,9 @@ def _comparisons(field: str, content: object, budget: Budget) -> list[Filter]:
 def _comparison(field: str, operator: object, value: object, budget: Budget) -> Comparison:
     budget.node()
     if not isinstance(operator, str) or operator not in OPERATORS:
-        raise FilterError(unknown("operator", str(operator), OPERATORS))
+        message = unknown("operator", str(operator), OPERATORS)
+        inner = shorten(f"{field}.{operator}")
+        raise FilterError(f"{message}; for what is within {shorten(field)} name the field {inner}")
     if operator == "in" and isinstance(value, list | tuple):
         budget.values(len(value))
         value = tuple(value)

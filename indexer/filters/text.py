@@ -7,13 +7,15 @@
                | field ["not"] ("in" "(" value {"," value} ")" | "prefix" value | "exists")
 
 A string stands between quotes of either kind, with JSON's escapes; a word of letters, digits and
-_ . - / needs none. Numbers, true, false and null are themselves. Keywords may be in capitals. A
-field whose name is no such word is quoted.
+_ . - / needs none, nor does an ISO 8601 date: 2020-01, 2020-01-31, 2020-01-31T09:30:00Z. Numbers as
+JSON has them, true, false and null are themselves (2020 is a number, 007 a string). Keywords may be
+in capitals. A field whose name is no such word is quoted.
 """
 
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple, NoReturn
 
 from indexer.filters.tree import (
@@ -33,7 +35,9 @@ from indexer.filters.tree import (
 _LEXEME = re.compile(
     r"""\s*+(?:
         (?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+" | '[^'\\]*+(?:\\.[^'\\]*+)*+')
-      | (?P<number>-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w./-]))
+      | (?P<date>[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?
+          (?:Z|[+-][0-9]{2}:?[0-9]{2})?)?)?(?![\w./:+-]))
+      | (?P<number>-?(?:(?:0|[1-9][0-9]*+)(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?(?![\w./-]))
       | (?P<word>[\w./-]++)
       | (?P<sign>==|!=|<=|>=|[=<>(),])
       | (?P<end>\Z)
@@ -47,7 +51,7 @@ _MAX_INTEGER_DIGITS = 400  # more than any float has
 
 
 class _Lexeme(NamedTuple):
-    kind: str  # string, number, word, sign, end
+    kind: str  # string, date, number, word, sign, end
     text: str  # as written
     at: int  # code points before it
 
@@ -153,14 +157,10 @@ class _Parser:
 
     def _value(self) -> Scalar:
         lexeme = self._next
-        if lexeme.kind not in ("string", "number", "word"):
+        if lexeme.kind not in _READ:
             self._fail("a value")
         self._advance()
-        if lexeme.kind == "string":
-            return _unquote(lexeme)
-        if lexeme.kind == "number":
-            return _number(lexeme.text)
-        return _LITERALS.get(lexeme.text.lower(), lexeme.text)
+        return _READ[lexeme.kind](lexeme)
 
     def _accept(self, keyword: str) -> bool:
         """Move past a keyword or sign if it comes next."""
@@ -183,7 +183,10 @@ class _Parser:
             at = len(self._expression) - len(rest) + 1
             if rest[0] in "\"'":
                 raise FilterError(f"at character {at} of the filter: the string has no end")
-            raise FilterError(f"at character {at} of the filter: unexpected {rest[0]!r}")
+            raise FilterError(
+                f"at character {at} of the filter: unexpected {rest[0]!r}; what holds it is put in "
+                "quotes"
+            )
         kind = str(match.lastgroup)
         return _Lexeme(kind, match[kind], match.start(kind))
 
@@ -194,7 +197,21 @@ class _Parser:
         )
 
 
-def _number(text: str) -> int | float:
+def _date(lexeme: _Lexeme) -> str:
+    """Return a date as it is written; one that no calendar has is a mistake."""
+    month = f"{lexeme.text}-01" if len(lexeme.text) == len("2020-01") else lexeme.text
+    try:
+        datetime.fromisoformat(month)
+    except ValueError:
+        raise FilterError(
+            f"at character {lexeme.at + 1} of the filter: {lexeme.text} is no date of the "
+            "calendar; put it in quotes if it is meant as a string"
+        ) from None
+    return lexeme.text
+
+
+def _number(lexeme: _Lexeme) -> int | float:
+    text = lexeme.text
     if text.lstrip("-").isdigit() and len(text) <= _MAX_INTEGER_DIGITS:
         return int(text)
     return float(text)
@@ -217,3 +234,11 @@ def _unquote(lexeme: _Lexeme) -> str:
             f"at character {lexeme.at + 1} of the filter: the string has an unknown escape; "
             r"a backslash is written \\"
         ) from None
+
+
+_READ: dict[str, Callable[[_Lexeme], Scalar]] = {
+    "string": _unquote,
+    "date": _date,
+    "number": _number,
+    "word": lambda lexeme: _LITERALS.get(lexeme.text.lower(), lexeme.text),
+}

@@ -12,6 +12,7 @@ OPERATORS = ("eq", "in", "gt", "gte", "lt", "lte", "exists", "prefix")
 CONNECTIVES = ("and", "or", "not")
 MAX_DEPTH = 32
 MAX_NODES = 10_000
+_COMPARED = 100  # code points of an unknown name
 MAX_VALUES = 100_000  # of all `in` lists of one filter together
 
 _TYPE_NAMES = {
@@ -149,9 +150,10 @@ def check_depth(tree: Filter, level: int = 1) -> None:
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
     """Return the message for a name that is not among the choices, with the nearest ones."""
     names = sorted(choices)
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f": did you mean {nearest[0]!r}?" if nearest else "."
-    listed = ", ".join(map(repr, names[:20])) or "none"
+    # What is compared takes time with its length, and may be megabytes of a hostile filter.
+    nearest = difflib.get_close_matches(name[:_COMPARED], names, n=1, cutoff=0.5)
+    hint = f": did you mean {shorten(nearest[0])}?" if nearest else "."
+    listed = ", ".join(map(shorten, names[:20])) or "none"
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return f"unknown {kind} {shorten(name)}{hint} The {kind}s are {listed}{more}"
 

@@ -1,13 +1,16 @@
 """A process that indexes by the scenario and tells each step, to be killed on the way.
 
-Usage: driver.py FOLDER MODEL STAGE...; it starts at a line on standard input and stays until
-standard input ends. It writes a line each: `step STAGE PHASE DOCUMENTS`; `acknowledged STAGE` after
-each commit; `summary NAME JSON` with what the index holds and finds.
+Usage: driver.py FOLDER MODEL OTHER STAGE...; it starts at a line on standard input and stays until
+standard input ends. Stages: A adds, B updates and syncs, C deletes and compacts, R reindexes with
+the OTHER model, W0 and W1 add documents of their own. It writes a line each: `step STAGE PHASE
+DOCUMENTS`; `acknowledged STAGE` after each commit; `summary NAME JSON` with what the index holds
+and finds.
 """
 
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import indexer.batching
 import indexer.index
@@ -15,6 +18,7 @@ from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.index import Index
 from indexer.progress import Step
+from indexer.reindexing import Reindexing
 from tests.faults import scenario
 from tests.faults.contents import summary
 
@@ -27,8 +31,8 @@ def tell(*words: object) -> None:
 class Teller:
     """Progress that tells every step, and a batch's acknowledgement when its commit is over."""
 
-    def __init__(self) -> None:
-        self.stage = "A"
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
         self._writing = False
 
     def __call__(self, step: Step) -> None:
@@ -60,22 +64,35 @@ _DOCUMENTS: dict[str, Callable[[], list[Document]]] = {
 }
 
 
+def reindex(folder: str, other: str) -> None:
+    Reindexing(folder, Settings(model=other), threads=1).run(Teller("R"))
+    tell("acknowledged", "R")
+    with Index.open(folder, threads=1) as index:
+        _tell_summary(index, "R")
+
+
 def _tell_summary(index: Index, name: str) -> None:
     tell("summary", name, json.dumps(summary(index)))
 
 
-def main(folder: str, model: str, stages: list[str]) -> None:
+def main(folder: str, model: str, other: str, stages: list[str]) -> None:
     # Many small transactions, with the postings committed after each.
     indexer.batching._BATCH_DOCUMENTS = scenario.BATCH
     indexer.index._COMMIT_SECONDS = 0.0
     sys.stdin.readline()
-    teller = Teller()
-    teller.stage = stages[0]
-    with Index.open(folder, Settings(model=model), threads=1, progress=teller) as index:
-        for stage in stages:
-            run(index, stage, teller)
+    teller = Teller(stages[0])
+    writing = [stage for stage in stages if stage != "R"]
+    # An index that is there may have been reindexed; without settings it is taken as it is.
+    settings = None if (Path(folder) / "manifest.json").exists() else Settings(model=model)
+    if writing:
+        with Index.open(folder, settings, threads=1, progress=teller) as index:
+            for stage in writing:
+                run(index, stage, teller)
+    if "R" in stages:
+        reindex(folder, other)
     sys.stdin.read()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    _, place, first_model, other_model, *names = sys.argv
+    main(place, first_model, other_model, names)

@@ -1,4 +1,4 @@
-"""What the killed processes write: documents in three stages, and what is stored at each commit."""
+"""What the killed processes write: documents in stages, and what is stored at each commit."""
 
 import random
 from dataclasses import replace
@@ -69,8 +69,36 @@ def batches(documents: list[Document]) -> list[list[Document]]:
     return [documents[start : start + BATCH] for start in range(0, len(documents), BATCH)]
 
 
+def is_writers(id: str) -> bool:
+    """Tell whether a document is one of a second writer's, not of stages A to R."""
+    return id.startswith("w")
+
+
+def whole_batches(ids: set[str], number: int) -> list[bool]:
+    """Tell which batches of a writer are among these ids, each whole or not at all.
+
+    Raises:
+        AssertionError: a part of a batch is there.
+    """
+    found = []
+    for batch in batches(writer(number)):
+        its = {document.id for document in batch}
+        assert its <= ids or not its & ids, f"half a batch of writer {number}: {sorted(its & ids)}"
+        found.append(its <= ids)
+    return found
+
+
+def acknowledged_before(stage: str) -> int:
+    """How many acknowledgements the stages before this one give: where it starts in `states`."""
+    first_stage, second_stage = len(batches(first())) + 1, len(batches(second())) + 1
+    return {"A": 0, "B": first_stage, "C": first_stage + second_stage}.get(stage, len(states()) - 1)
+
+
 def states() -> list[State]:
-    """What is stored at first, and after each acknowledgement of the scenario, in order."""
+    """What is stored at first, and after each acknowledgement of A, B and C, in order.
+
+    Stage R encodes anew what is there, and changes no document.
+    """
     found: list[State] = [{}]
 
     def then(state: State) -> None:

@@ -12,18 +12,10 @@ from tests.faults.processes import Driver
 _WRITERS = (0, 1)
 
 
-def _whole_batches(ids: set[str], number: int) -> bool:
-    """Tell whether the documents of a writer among these are its first batches, each whole."""
-    its = {id for id in ids if id.startswith(f"w{number}-")}
-    documents = scenario.writer(number)[: len(its)]
-    whole = len(its) % scenario.BATCH == 0 or len(its) == len(scenario.writer(number))
-    return whole and its == {document.id for document in documents}
-
-
-def test_two_writers_and_a_reader(tiny_model: Path, tmp_path: Path) -> None:
+def test_two_writers_and_a_reader(tiny_model: Path, other_model: Path, tmp_path: Path) -> None:
     """Both make the index as well: the folder is not there when they start."""
     folder = tmp_path / "index"
-    drivers = [Driver(folder, tiny_model, f"W{number}") for number in _WRITERS]
+    drivers = [Driver(folder, (tiny_model, other_model), f"W{number}") for number in _WRITERS]
     expected = {each.id: each for number in _WRITERS for each in scenario.writer(number)}
     seen: set[frozenset[str]] = set()
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -40,7 +32,9 @@ def test_two_writers_and_a_reader(tiny_model: Path, tmp_path: Path) -> None:
     assert frozenset(expected) in seen
     assert len(seen) > 3  # else the reader was too late to see anything
     for ids in seen:
-        assert all(_whole_batches(set(ids), number) for number in _WRITERS)
+        for number in _WRITERS:
+            whole = scenario.whole_batches(set(ids), number)
+            assert whole == sorted(whole, reverse=True)  # its first ones
     with Index.open(folder) as index:
         assert stored(index) == expected
         assert damage(index) == []

@@ -162,6 +162,22 @@ def test_the_memory_of_words_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     assert 0 < len(fresh._terms_of_word) <= 10
 
 
+def test_words_that_come_back_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "MAX_CACHED_WORDS", 10)
+    computed: list[str] = []
+
+    def compute(raw: str) -> tuple[str, ...]:
+        computed.append(raw)
+        return (raw.upper(),)
+
+    words = analysis._WordTerms(compute)
+    for number in range(100):
+        assert words["often"] == ("OFTEN",)
+        assert words[f"once{number}"] == (f"ONCE{number}",)
+    assert computed.count("often") == 1 and len(computed) == 101
+    assert len(words) <= 10 and len(words._elder) <= 10
+
+
 def test_threads_get_the_same_terms() -> None:
     texts = [f"running{n} nationally{n} flies connections generalizations" for n in range(200)]
     expected = [Analyzer().terms(text) for text in texts]

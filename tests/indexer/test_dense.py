@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from indexer.dense import Dense, Nearest
+from indexer.dense import Dense
 from indexer.documents import Document
+from indexer.nearest import Nearest
 from indexer.records import PASSAGE_BITS, Entry, StoredPassage
 from indexer.store import Store
 
@@ -229,7 +230,7 @@ def test_saved_rows_come_back_and_the_rest_is_replayed(store: Store) -> None:
     add(store, {f"{n}": unit_rows(2, n) for n in range(5)})
     first = opened(store, 2)
     first.save()
-    assert [path.suffix for path in (store.path.parent / "dense").iterdir()] == [".faiss"]
+    assert [path.suffix for path in (store.path.parent / "dense").iterdir()] == [".safetensors"]
     delete(store, "1")
     add(store, {"2": unit_rows(1, 50), "9": unit_rows(3, 51)})
     for threads in (1, 2, 3):

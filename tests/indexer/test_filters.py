@@ -1,5 +1,6 @@
-"""Filters: the grammar by hand-made cases, the SQL against a direct evaluation in Python."""
+"""Filters: the grammar by hand-made cases, the store against a direct evaluation in Python."""
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -13,12 +14,11 @@ from hypothesis import strategies as st
 
 from indexer.errors import ClozeError
 from indexer.filters import And, Comparison, Filter, FilterError, Not, Or, facets, parse, to_json
-from indexer.filters import compile as compile_filter
+from indexer.records import SCHEMA
+from indexer.selections import Selections
 
 FIELDS = ("a", "b", "a.b", "title", "x'y")
-UNIVERSE = "SELECT number FROM documents WHERE deleted IS NULL"
 Draw = Callable[[st.SearchStrategy[Any]], Any]
-FIELD_IDS = {name: number for number, name in enumerate(FIELDS, start=1)}
 
 
 # The oracle: what a filter means for one document's metadata.
@@ -81,39 +81,41 @@ def matches(filter: Filter, metadata: Mapping[str, Any]) -> bool:
             return any(holds(operator, wanted, value) for value in found)
 
 
-# The store's tables, filled as the store fills them.
+# The store's tables, filled as the store fills them, without texts.
 
 
-def stored(documents: Sequence[Mapping[str, Any]], ids: Mapping[str, int]) -> sqlite3.Connection:
-    """Fill a store with the documents, and with as many deleted ones that no filter may give."""
-    store = sqlite3.connect(":memory:")
-    store.executescript(
-        """
-        CREATE TABLE documents(number INTEGER PRIMARY KEY, deleted INTEGER);
-        CREATE TABLE facets(
-            field INTEGER, kind INTEGER, value, document INTEGER,
-            PRIMARY KEY(field, kind, value, document)
-        ) WITHOUT ROWID;
-        """
-    )
-    for number, metadata in enumerate([*documents, *documents]):
-        deleted = 1 if number >= len(documents) else None
-        store.execute("INSERT INTO documents VALUES (?, ?)", (number, deleted))
-        rows = [(ids[name], kind, value, number) for name, kind, value in facets(metadata)]
-        store.executemany("INSERT INTO facets VALUES (?, ?, ?, ?)", rows)
-    return store
+class Stored(Selections):
+    """Documents visible at sequence number 2, and as many each that are dead and still to come."""
+
+    def __init__(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._db.executescript(SCHEMA)
+        states = [(1, 2), (2, None), (3, None)]  # added and deleted at which sequence number
+        for turn, (added, deleted) in enumerate(states):
+            for place, metadata in enumerate(documents):
+                self.insert(turn * len(documents) + place, metadata, added, deleted)
+
+    def insert(
+        self, number: int, metadata: Mapping[str, Any], added: int = 1, deleted: int | None = None
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO documents VALUES (?, ?, ?, ?, '', '', '', 0, 0, 0, NULL)",
+            (number, str(number), added, deleted),
+        )
+        for name, kind, value in facets(metadata):
+            self._db.execute("INSERT OR IGNORE INTO fields (name) VALUES (?)", [name])
+            field = self.fields()[name]
+            self._db.execute("INSERT INTO facets VALUES (?, ?, ?, ?)", [field, kind, value, number])
 
 
-def selected(store: sqlite3.Connection, filter: Filter, ids: Mapping[str, int]) -> list[int]:
-    sql, parameters = compile_filter(filter, ids, UNIVERSE)
-    assert sql.count("?") == len(parameters)
-    return sorted(number for (number,) in store.execute(sql, parameters))
+def selected(documents: Sequence[Mapping[str, Any]], filter: Filter) -> list[int]:
+    """Return the places of the documents that the store's filter passes."""
+    passed = Stored(documents).matching(filter, 2) - len(documents)
+    return [int(place) for place in passed]
 
 
 def found(documents: Sequence[Any], expression: str | Mapping[str, Any]) -> list[int]:
-    names = sorted({name for metadata in documents for name, _, _ in facets(metadata)})
-    ids = {name: number for number, name in enumerate(names)}
-    return selected(stored(documents, ids), parse(expression), ids)
+    return selected(documents, parse(expression))
 
 
 strings = st.one_of(
@@ -161,23 +163,19 @@ def filters(negative: bool = True, least: int = 0) -> st.SearchStrategy[Filter]:
     return st.recursive(comparisons(negative), connectives, max_leaves=8)
 
 
-def flat_fields(documents: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    ids = dict(FIELD_IDS)
-    for metadata in documents:
-        for name, _, _ in facets(metadata):
-            ids.setdefault(name, len(ids) + 1)
-    return ids
+# Has every field, so that none is unknown.
+EVERY_FIELD = dict.fromkeys(FIELDS, "anchor")
 
 
 @given(st.lists(metadata_objects, max_size=6), filters())
 @example([{"a": 2**53 + 1}, {"a": 2.0**53}], Comparison("a", "in", (2**53 + 1, 0.1)))
 @example([{"a": "\ud7ffz"}, {"a": "\ue000"}], Comparison("a", "prefix", "\ud7ff"))
-def test_the_sql_selects_what_the_filter_means(
+def test_the_store_selects_what_the_filter_means(
     documents: list[dict[str, Any]], filter: Filter
 ) -> None:
-    ids = flat_fields(documents)
+    documents = [*documents, EVERY_FIELD]
     expected = [n for n, metadata in enumerate(documents) if matches(filter, metadata)]
-    assert selected(stored(documents, ids), filter, ids) == expected
+    assert selected(documents, filter) == expected
 
 
 @given(filters())
@@ -255,6 +253,29 @@ def test_text_comes_back_as_the_same_filter(filter: Filter, data: st.DataObject)
         ("a not exists", {"not": {"a": {"exists": True}}}),
         ("country == in", {"country": {"eq": "in"}}),
         ("date < 2020-01-31", {"date": {"lt": "2020-01-31"}}),
+        (
+            "date >= 2020-01 and date < 2020",
+            {"and": [{"date": {"gte": "2020-01"}}, {"date": {"lt": 2020}}]},
+        ),
+        (
+            "t > 2020-01-31T09:30:00.5Z and t in (2020-01-31T09:30, 2020-01-31T09:30:00+02:00)",
+            {
+                "and": [
+                    {"t": {"gt": "2020-01-31T09:30:00.5Z"}},
+                    {"t": {"in": ["2020-01-31T09:30", "2020-01-31T09:30:00+02:00"]}},
+                ]
+            },
+        ),
+        ("t = 2020-01-31T09", {"t": {"eq": "2020-01-31T09"}}),
+        ("t = 2020-01-01-draft", {"t": {"eq": "2020-01-01-draft"}}),
+        ("t = '2020-02-30'", {"t": {"eq": "2020-02-30"}}),
+        ("code in (007, 0, -0.5, 00.5)", {"code": {"in": ["007", 0, -0.5, "00.5"]}}),
+        ('{"lang": "en"}', {"lang": {"eq": "en"}}),
+        (
+            '{"lang": ["en", "de"], "n": 1, "x": null}',
+            {"and": [{"lang": {"in": ["en", "de"]}}, {"n": {"eq": 1}}, {"x": {"eq": None}}]},
+        ),
+        ('{"not": {"flag": true}}', {"not": {"flag": {"eq": True}}}),
         ("a.b = -.5e3", {"a.b": {"eq": -500.0}}),
         ("'a b' = True", {"a b": {"eq": True}}),
         ("a = 'True'", {"a": {"eq": "True"}}),
@@ -288,8 +309,14 @@ def test_forms_by_hand(text: str, content: dict[str, Any]) -> None:
         ("a prefix 1", "'prefix'.*a string.*a number"),
         ('a = "\ud800"', "half a character"),
         ('"not" = 1', "'not'.*reserved"),
-        ('{"a": 1}', "'a' takes an object"),
+        ("a = 10:30", "character 7 .*':'.*quotes"),
+        ("a = 2020-02-30", "character 5 .*2020-02-30 is no date.*quotes"),
+        ("a = 2020-13", "character 5 .*2020-13 is no date"),
+        ("a = 2020-01-01T24:01:00Z", "character 5 .*is no date"),
         ('{"a": {"gtt": 1}}', "'gtt'.*did you mean 'gt'"),
+        ('{"a": {"b": 1}}', "'b'.*name the field 'a.b'"),
+        ('{"a": [[1]]}', "'in' of field 'a' takes .*a list"),
+        ('{"a": [{"b": 1}]}', "'in' of field 'a' takes .*an object"),
         ('{"a": {}}', "'a' has no operator"),
         ('{"a": {"eq": [1]}}', "'eq'.*a list"),
         ('{"a": {"in": 1}}', "'in'.*a list.*a number"),
@@ -310,7 +337,9 @@ def test_mistakes_are_named_in_one_line(expression: str | dict[str, Any], messag
 
 def test_an_unknown_field_names_the_nearest_and_the_choices() -> None:
     with pytest.raises(FilterError, match=r"'yaer'.*did you mean 'year'\?.*'lang', 'year'"):
-        compile_filter(parse("not yaer = 1"), {"year": 1, "lang": 2}, "SELECT 1")
+        found([{"year": 1, "lang": 2}], "not yaer = 1")
+    with pytest.raises(FilterError, match="unknown field 'yaer'"):  # though nothing is left to pass
+        found([{"year": 1, "lang": 2}], "year = 5 and yaer = 1")
 
 
 def test_semantics_by_hand() -> None:
@@ -483,6 +512,58 @@ def test_a_filter_too_long_to_read_is_refused() -> None:
         parse(" " * 10_000_001)
 
 
+# What a parser or SQLite may trip over, to be repeated and joined at random.
+PIECES = st.sampled_from(
+    "a b 'x' \" ' \\ \\u0000 \\ud800 \\q \0 \ud800 \U0010ffff \u2028 語 ( ) , = != < >= : . - / - "
+    "not and or in prefix exists null 007 1e999 -.5e-9 9999999999999999999 2020-01- 2020-99-9 "
+    '{ } [ ] {"a":{" "eq": "in":[ NaN Infinity ; DROP'.split(" ")
+)
+
+
+@given(
+    st.lists(st.tuples(PIECES, st.sampled_from([1, 1, 1, 2, 40, 5_000])), max_size=12), st.data()
+)
+def test_hostile_filters_find_documents_or_are_an_error(
+    pieces: list[tuple[str, int]], data: st.DataObject
+) -> None:
+    between = data.draw(st.sampled_from(["", " "]))
+    text = between.join(piece * times for piece, times in pieces)
+    store = Stored([EVERY_FIELD])
+    for expression in (text, f"a = {text}", f"a in ({text})", f'{{"a": {text}}}', {"a": text}):
+        try:
+            assert store.matching(parse(expression), 2).tolist() in ([], [1])
+        except FilterError as error:
+            assert len(str(error).splitlines()) == 1 and len(str(error)) < 1_000
+
+
+SIZE = 300_000
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "a = " + "9" * SIZE + "x",
+        "a = 1." + "9" * SIZE + "/",
+        "a = 1e" + "9" * SIZE + "-",
+        "a = " + "2020-01-" * SIZE,
+        "a = '" + r"\\" * SIZE,
+        "a = '" + r"\\'" * SIZE,
+        "a = '" + r"\q" * SIZE + "'",
+        " " * SIZE + "#",
+        "a " + "prefix" * SIZE + " 1",
+        "{" + "".join(f'"{n}": 1, ' for n in range(SIZE)) + '"z": 1, "z": 2}',
+        '{"a": {"' + "eq" * SIZE + '": 1}}',
+        '{"a": [' + "1, " * SIZE + "1]}",
+        '{"a": ' + "9" * SIZE + "}",
+    ],
+    ids=lambda expression: expression[:12],
+)
+def test_long_filters_take_time_in_proportion(expression: str) -> None:
+    with contextlib.suppress(FilterError):  # in quadratic time, each would take minutes
+        tree = parse(expression)
+        assert parse(to_json(tree)) == tree
+
+
 @pytest.mark.parametrize("hostile", ["'; DROP TABLE facets; --", '" OR 1=1 --', "?", "a%", "\\"])
 def test_injection_stays_a_value(hostile: str) -> None:
     documents = [{hostile: hostile}, {hostile: "other"}]
@@ -496,10 +577,13 @@ def test_injection_stays_a_value(hostile: str) -> None:
     "text",
     ["a = 1", "a in (1, x, 0.5)", "a > 1", "a prefix 'x'", "a exists", "a = 1 and not a > 'b'"],
 )
-def test_facets_are_only_searched_by_their_key(text: str) -> None:
-    store = stored([{"a": 1}], {"a": 1})
-    sql, parameters = compile_filter(parse(text), {"a": 1}, UNIVERSE)
-    plan = [row[3] for row in store.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
-    steps = [step for step in plan if "facets" in step]
-    assert steps and all("SEARCH facets USING PRIMARY KEY" in step for step in steps)
-    assert not any("SCAN documents" in step for step in plan)
+def test_nothing_but_an_index_is_read(text: str) -> None:
+    store = Stored([{"a": 1}, {"a": 2}])
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    store.matching(parse(text), 2)
+    store._db.set_trace_callback(None)
+    plans = [[row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {sql}")] for sql in asked]
+    steps = [step for plan in plans for step in plan]
+    assert sum("SEARCH facets USING PRIMARY KEY (field=?" in step for step in steps) >= 2
+    assert not any(re.match("SCAN (documents|facets|fields)", step) for step in steps)

@@ -411,7 +411,7 @@ def wreck_postings(folder: Path) -> None:
 
 
 def wreck_vectors(folder: Path) -> None:
-    (file,) = folder.glob("dense/*.faiss")
+    (file,) = folder.glob("dense/*.safetensors")
     content = bytearray(file.read_bytes())
     content[-1] ^= 255
     file.write_bytes(content)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import generations
+from indexer import generations, postings, ranking
 from indexer.analysis import Analyzer
 from indexer.corpus import Corpus as Reader
 from indexer.documents import Document
@@ -171,6 +172,69 @@ def test_filters_act_inside(corpus: Corpus) -> None:
     assert corpus.lexical.count_matches("water") == 30
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
+    """3,000 documents in three segments, some deleted, with many ties; 1,000 hold each word."""
+    corpus = Corpus(tmp_path_factory.mktemp("many"))
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{n}" for n in range(6)])
+    for start in range(0, 3000, 1000):
+        texts = [" ".join(words[rng.random(6) < 1 / 3]) for _ in range(1000)]
+        corpus.write({f"{start + n}": text for n, text in enumerate(texts)})
+        corpus.catch_up()
+    corpus.delete(*map(str, range(0, 3000, 29)))
+    corpus.catch_up()
+    yield corpus
+    corpus.store.close()
+
+
+@pytest.fixture(params=["as measured", "clauses", "reading on"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filter as measurement says, or always in one of the two ways."""
+    costs = {"clauses": 0, "reading on": 10**9}
+    if request.param in costs:
+        monkeypatch.setattr(ranking, "_CLAUSE_IN_HITS", costs[request.param])
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("depth", [1, 10, 1000])
+@pytest.mark.parametrize("share", [1, 0.5, 0.1, 0.01, 0.001, 0])
+def test_a_filtered_ranking_is_the_allowed_part_of_all(
+    many: Corpus, share: float, depth: int
+) -> None:
+    everything = many.lexical.search("w1 w4 w4", 3000)
+    assert 1500 < len(everything.numbers) < 3000 - 3000 // 29
+    numbers = np.array(range(1, 3001))
+    allowed = np.sort(np.random.default_rng(1).choice(numbers, round(3000 * share), replace=False))
+    inside = {
+        number: score
+        for number, score in zip(everything.numbers.tolist(), everything.scores, strict=True)
+        if number in set(allowed.tolist())
+    }
+    expected = dict(inside)
+    if len(inside) > depth:
+        cut = sorted(inside.values(), reverse=True)[depth - 1]
+        expected = {number: score for number, score in inside.items() if score >= cut * (1 - 1e-6)}
+        assert len(expected) > depth or share < 0.5
+    found = many.lexical.search("w1 w4 w4", depth, allowed)
+    assert dict(zip(found.numbers.tolist(), found.scores, strict=True)) == pytest.approx(
+        expected, rel=1e-6
+    )
+    assert np.all(np.diff(found.scores) <= 0)
+    assert many.lexical.count_matches("w1 w4 w4", allowed) == len(inside)
+
+
+@pytest.mark.usefixtures("way")
+def test_a_filter_that_passes_the_worst_alone(many: Corpus) -> None:
+    """So many documents before them that the ranking has to be read on to its end."""
+    everything = many.lexical.search("w0 w1 w2", 3000)
+    allowed = np.sort(everything.numbers[-300:])
+    found = many.lexical.search("w0 w1 w2", 5, allowed)
+    assert set(found.numbers.tolist()) <= set(allowed.tolist())
+    assert found.scores[0] == pytest.approx(everything.scores[-300], rel=1e-6)
+    assert len(found.numbers) >= 5
+
+
 @pytest.mark.parametrize("query", ["", "  ", "…", "unknown", "\x00"])
 def test_queries_that_find_nothing(corpus: Corpus, query: str) -> None:
     assert corpus.found(query) == {}
@@ -300,6 +364,13 @@ def test_language_is_the_analyzers(tmp_path: Path) -> None:
     assert corpus.found("引用") == {}
 
 
+def swap(path: Path, content: bytes) -> None:
+    """Give a file other content in one step: tantivy's threads may still read the old one."""
+    other = path.with_name("other")
+    other.write_bytes(content)
+    other.rename(path)
+
+
 def test_damage(corpus: Corpus) -> None:
     corpus.write(TEXTS)
     corpus.catch_up()
@@ -310,9 +381,88 @@ def test_damage(corpus: Corpus) -> None:
     assert len(files) >= 5
     for path in files:
         content = path.read_bytes()
-        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        swap(path, bytes([content[0] ^ 1]) + content[1:])
         assert [str(path) in line for line in corpus.lexical.damage()] == [True]
-        path.write_bytes(content)
+        swap(path, content)
+
+
+def test_a_changed_file_is_found_when_it_is_opened(corpus: Corpus) -> None:
+    corpus.write({f"{n}": f"water{n} wing" for n in range(100)})
+    corpus.catch_up()
+    folder = generations.current(corpus.home / "lexical")
+    assert folder is not None
+    (path,) = folder.glob("*.idx")
+    content = path.read_bytes()
+    for wrecked in (content[:20] + bytes([content[20] ^ 64]) + content[21:], content[:-30], b""):
+        swap(path, wrecked)
+        with pytest.raises(DamagedIndexError, match=r"postings in .* can't be read"):
+            corpus.opened()
+    swap(path, content)
+    assert len(corpus.opened().search("wing", 10).numbers) == 100
+
+
+def test_checksums_of_many_files_are_computed_in_threads(tmp_path: Path) -> None:
+    files = [tmp_path / f"{n}" for n in range(9)]
+    for number, path in enumerate(files):
+        content = bytes([number]) * 1_000_000
+        footer = json.dumps({"crc": zlib.crc32(content)}).encode()
+        path.write_bytes(content + footer + len(footer).to_bytes(4, "little") + bytes(4))
+    assert postings.broken(files, 2) == []
+    for path in (files[2], files[7]):
+        path.write_bytes(path.read_bytes()[1:])
+    assert postings.broken(files, 2) == postings.broken(files, 1) == [files[2], files[7]]
+
+
+def test_a_rebuild_takes_up_what_was_written_meanwhile(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    corpus.delete("c")
+    corpus.catch_up()
+    other = corpus.opened()
+    with other.rebuilt(corpus.store) as fresh:
+        assert other.dead > 0
+        corpus.write({"f": "water again", "a": "heat alone"})
+        corpus.delete("b")
+        corpus.catch_up()  # as another process does, which has the lock
+        assert set(corpus.found("water")) == {6}
+        fresh.publish(corpus.store)
+    assert (other.covered, other.dead) == (corpus.store.sequence, 2)
+    corpus.lexical.reload()
+    for lexical in (other, corpus.lexical, corpus.opened()):
+        assert lexical.numbers().tolist() == corpus.store.numbers(corpus.store.sequence).tolist()
+        assert lexical.search("water", 9).numbers.tolist() == [6]
+    assert len(list((tmp_path / "lexical").iterdir())) == 1
+
+
+def test_a_rebuild_begins_again_where_rows_were_purged_meanwhile(corpus: Corpus) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    with corpus.lexical.rebuilt(corpus.store) as fresh:
+        corpus.delete("a")
+        corpus.store.purge(corpus.store.sequence)
+        fresh.publish(corpus.store)
+    assert corpus.lexical.numbers().tolist() == [2, 3, 4, 5]
+    assert (corpus.lexical.covered, corpus.lexical.dead) == (2, 0)
+
+
+def test_a_rebuild_leaves_that_of_another_process_alone(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    (tmp_path / "lexical" / "new-of-the-dead").mkdir()
+    with corpus.lexical.rebuilt(corpus.store) as fresh:
+        corpus.opened().rebuild(corpus.store)
+        assert len(list((tmp_path / "lexical").iterdir())) == 2
+        fresh.publish(corpus.store)
+    assert [path.name for path in (tmp_path / "lexical").iterdir()] == ["000003"]
+    assert set(corpus.found("flow")) == {1, 2, 5}
+
+
+def test_a_rebuild_that_is_not_published_leaves_nothing(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.write(TEXTS)
+    corpus.catch_up()
+    with corpus.lexical.rebuilt(corpus.store):
+        pass
+    assert [path.name for path in (tmp_path / "lexical").iterdir()] == ["000001"]
 
 
 @pytest.mark.parametrize("wreck", ["meta", "files"])

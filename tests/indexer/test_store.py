@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
-from indexer.filters import parse
+from indexer.filters import FilterError, parse
 from indexer.records import PASSAGE_BITS, Entry, StoredPassage
 from indexer.store import Store
 
@@ -191,6 +191,7 @@ def test_counts(store: Store) -> None:
     assert store.counts() == {
         "documents": 6, "dead": 1, "tokens": 7, "empty": 2, "truncated_documents": 1,
         "dropped_tokens": 4, "duplicate_texts": 2, "passages": 7,
+        "near_duplicates": 0,
     }  # fmt: skip
 
 
@@ -216,8 +217,10 @@ def test_filters_see_what_is_visible(store: Store) -> None:
     write(store, entry("a", year=1), entry("b", year=2))
     write(store, entry("a", year=2))
     delete(store, "b")
-    found = [store.matching(parse("year = 2"), upto).tolist() for upto in range(4)]
-    assert found == [[], [2], [2, 3], [3]]
+    found = [store.matching(parse("year = 2"), upto).tolist() for upto in range(1, 4)]
+    assert found == [[2], [2, 3], [3]]
+    with pytest.raises(FilterError, match="unknown field 'year'"):
+        store.matching(parse("year = 2"), 0)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_flipped_byte_in_the_postings_is_found(copy: Path, kind: str, share: f
 
 @pytest.mark.parametrize("wreck", ["flip", "cut", "other"])
 def test_a_changed_vector_file_is_found(copy: Path, wreck: str) -> None:
-    (file,) = copy.glob("dense/*.faiss")
+    (file,) = copy.glob("dense/*.safetensors")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content[:-10] if wreck == "cut" else content)

@@ -57,7 +57,7 @@ def test_folder_of_texts_in_order_of_relative_paths(tmp_path: Path) -> None:
             "b.txt": b"\xef\xbb\xbf2",
             "b-c.txt.gz": b"3",
             "B.MD": b"##  not a title\n# nor this",
-            "skip.pdf": b"%PDF",
+            "skip.doc": b"%PDF",
             "data.jsonl": LINE,
         },
     )
@@ -76,7 +76,7 @@ def test_folder_of_texts_in_order_of_relative_paths(tmp_path: Path) -> None:
 
 
 def test_position_in_a_folder(tmp_path: Path) -> None:
-    tree(tmp_path, {"a.txt": b"x" * 10, "b/c.md": b"x" * 20, "d.txt": b"x" * 10, "e.pdf": b"x"})
+    tree(tmp_path, {"a.txt": b"x" * 10, "b/c.md": b"x" * 20, "d.txt": b"x" * 10, "e.doc": b"x"})
     corpus = Corpus([str(tmp_path)])
     assert [corpus.position() for _ in corpus] == [0.25, 0.75, 1.0]
 
@@ -143,15 +143,15 @@ def test_inputs_are_read_one_after_the_other(tmp_path: Path) -> None:
     ("name", "expected"),
     [
         ("nowhere", ": no such file or folder; check the path"),
-        ("report.pdf", r": suffix '\.pdf' is not one of \.jsonl, .*\.csv, .*\.md"),
+        ("report.doc", r": suffix '\.doc' is not one of \.jsonl, .*\.csv, .*\.md"),
         ("noend", ": suffix '' is not one of"),
         ("corpus.gz", ": suffix '' is not one of"),
-        ("empty", r"neither corpus\.jsonl nor any \.txt or \.md file"),
-        ("other", r"neither corpus\.jsonl nor any \.txt or \.md file"),
+        ("empty", r"neither corpus\.jsonl nor any \.txt, .* or wiki_NN file"),
+        ("other", r"neither corpus\.jsonl nor any \.txt, .* or wiki_NN file"),
     ],
 )
 def test_refused_at_once(tmp_path: Path, name: str, expected: str) -> None:
-    tree(tmp_path, {"report.pdf": b"", "noend": b"", "corpus.gz": b"", "other/docs.jsonl": LINE})
+    tree(tmp_path, {"report.doc": b"", "noend": b"", "corpus.gz": b"", "other/docs.jsonl": LINE})
     (tmp_path / "empty").mkdir()
     with pytest.raises(ClozeError, match=expected) as caught:
         Corpus([str(tmp_path / name)])

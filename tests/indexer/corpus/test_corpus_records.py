@@ -80,7 +80,7 @@ def test_metadata_conflict_is_bad(tmp_path: Path) -> None:
         ({"id": "a\tb", "text": "x"}, "the id has a control character"),
         ({"id": "a\nb", "text": "x"}, "the id has a control character"),
         ({"id": "a\x85", "text": "x"}, "the id has a control character"),
-        ({"id": "a", "text": ["x"]}, "the text is a list"),
+        ({"id": "a", "text": ["x", 1]}, "the text is a list"),
         ({"id": "a", "text": {"x": 1}}, "the text is an object"),
         ({"id": "a", "text": 3}, "the text is a number"),
         ({"id": "a", "title": 3, "text": "x"}, "the title is a number"),

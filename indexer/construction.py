@@ -1,0 +1,220 @@
+"""An approximate FAISS index built from rows, and its effort chosen by measuring recall."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.approximate import kind_of, search
+from indexer.errors import ClozeError
+
+# Fewer rows than this are scanned whole: on two cores that takes 3 ms, and is exact.
+FLAT_ROWS = 50_000
+_SEED = 20_260_101
+_ITERATIONS = 10
+# k-means sees so many rows for each list; FAISS asks for at least 39.
+_ROWS_PER_LIST = 64
+_LEAST_ROWS_PER_LIST = 39
+_QUERIES = 256
+_BLOCK = 65_536
+_BEST = 10
+# Rows fetched by code, of which the exact ten best are measured.
+_FETCHED = 100
+# One-sided, 95%: recall is at least what was asked for, and not by luck of the queries.
+_CONFIDENCE = 1.645
+_TIMED = 32
+_TIE = 1e-6
+
+# Given passage numbers, returns query vectors [queries, dimension].
+Questions = Callable[[list[int]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked of the index: a FAISS factory string, None by size; and the recall at ten."""
+
+    faiss: str | None = None
+    recall: float = 0.98
+
+    def factory(self, rows: int, dimension: int) -> str | None:
+        """Return the factory string for so many rows, or None where they are scanned whole."""
+        if self.faiss is None:
+            lists = 2 ** round(math.log2(3 * math.sqrt(max(rows, 1))))
+            # 4 bits for two dimensions are compared in registers, in a quarter of SQ8's time.
+            codes = f"PQ{dimension // 2}x4fsr" if dimension % 2 == 0 else "SQ8"
+            return f"IVF{lists},{codes}" if rows >= FLAT_ROWS and self.recall < 1 else None
+        if self.faiss == "Flat":
+            return None
+        lists = getattr(make(self.faiss, dimension), "nlist", 1)
+        return self.faiss if rows >= _LEAST_ROWS_PER_LIST * lists else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Rows to build from: passage numbers, ascending, and what reads float16 rows by place."""
+
+    numbers: NDArray[np.int64]
+    take: Callable[[NDArray[np.int64]], NDArray[np.float16]]
+
+    def blocks(self) -> Iterator[NDArray[np.float16]]:
+        """Yield all rows in order, some at a time."""
+        places = np.arange(len(self.numbers))
+        for start in range(0, len(places), _BLOCK):
+            yield self.take(places[start : start + _BLOCK])
+
+
+def make(factory: str, dimension: int) -> Any:  # noqa: ANN401 - any kind of FAISS index
+    """Make an empty index by its factory string.
+
+    Raises:
+        ClozeError: FAISS does not know it, or it is of no kind that can be filtered here.
+    """
+    try:
+        owner = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError:
+        raise ClozeError(
+            f"--faiss {factory!r} is no FAISS factory string for {dimension} dimensions; use e.g. "
+            "Flat, IVF1024,SQ8 or HNSW32,SQ8"
+        ) from None
+    index: Any = faiss.downcast_index(owner)
+    index.referenced_objects = (owner,)  # of which it is a view
+    kinds = (faiss.IndexIVF, faiss.IndexHNSW, faiss.IndexFlatCodes)
+    if not isinstance(index, kinds) or isinstance(index, faiss.IndexIDMap):
+        raise ClozeError(
+            f"--faiss {factory!r} makes a {type(index).__name__}, which can't be filtered; use one "
+            "that begins with IVF, HNSW, SQ or PQ, e.g. IVF1024,SQ8"
+        )
+    return index
+
+
+def check_wish(faiss: str | None, recall: float | None, dimension: int) -> None:
+    """Check what a user asks of the vectors' index; None and "auto" ask for nothing.
+
+    Raises:
+        ClozeError: FAISS knows no such kind, or the recall is no share.
+    """
+    if faiss not in (None, "auto", "Flat"):
+        make(str(faiss), dimension)
+    if recall is not None and not 0 < recall <= 1:
+        raise ClozeError(f"--recall is {recall:g}; it must be above 0 and at most 1 (exact)")
+
+
+def build(
+    factory: str, wish: Wish, source: Source, dimension: int, questions: Questions | None
+) -> tuple[Any, dict[str, Any]]:
+    """Train an index on a sealed sample, add all rows in order, and choose its effort.
+
+    The sample is drawn by a fixed seed, without the passages whose sentences the recall is then
+    measured with; without `questions`, these passages' own vectors are the queries.
+
+    Returns:
+        The index, and what is to be noted of it.
+    """
+    index = make(factory, dimension)
+    total = len(source.numbers)
+    rng = np.random.default_rng(_SEED)
+    held_out = np.sort(rng.choice(total, min(_QUERIES, total // 2), replace=False))
+    others = np.setdiff1d(np.arange(total), held_out)
+    lists = getattr(index, "nlist", 0)
+    wanted = min(len(others), max(_ROWS_PER_LIST * lists, _BLOCK))
+    sample = np.sort(rng.choice(others, wanted, replace=False))
+    threads = faiss.omp_get_max_threads()
+    if lists:
+        index.cp.seed, index.cp.niter = _SEED, _ITERATIONS
+        index.clustering_index = _on_gpus(dimension)
+    else:
+        # HNSW's graph depends on the order in which threads come to it.
+        faiss.omp_set_num_threads(1)
+    try:
+        index.train(source.take(sample).astype(np.float32))
+        for block in source.blocks():
+            index.add(block.astype(np.float32))
+    finally:
+        faiss.omp_set_num_threads(threads)
+        if lists:
+            index.clustering_index = None
+    queries = None if questions is None else questions(source.numbers[held_out].tolist())
+    if queries is None or not len(queries):
+        queries = source.take(held_out).astype(np.float32)
+    curve, effort = _measure(index, source, queries, wish.recall)
+    notes = {
+        "factory": factory,
+        "kind": kind_of(index),
+        "effort": effort,
+        "wanted": wish.recall,
+        "queries": len(queries),
+        "curve": curve,
+        "built": total,
+        "training": {"seed": _SEED, "rows": wanted, "iterations": _ITERATIONS if lists else 0},
+    }
+    return index, notes
+
+
+def _on_gpus(dimension: int) -> Any | None:  # noqa: ANN401 - a FAISS index, of a GPU
+    """Return what k-means searches in on GPUs, where there are some: most of the work is there."""
+    if not faiss.get_num_gpus():
+        return None
+    return faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(dimension))
+
+
+def _measure(
+    index: Any,  # noqa: ANN401 - any kind of FAISS index
+    source: Source,
+    queries: NDArray[np.float32],
+    wanted: float,
+) -> tuple[list[tuple[int, float, float]], int]:
+    """Return (effort, recall at ten, milliseconds a query) by growing effort, and the one chosen.
+
+    The chosen one is the least whose recall is with 95% confidence what is wanted, or the greatest.
+    """
+    exact = _exact(source, queries)
+    curve: list[tuple[int, float, float]] = []
+    for effort in _efforts(index):
+        begin = perf_counter()
+        for query in queries[:_TIMED]:
+            search(index, query[None], _FETCHED, effort)
+        milliseconds = (perf_counter() - begin) * 1000 / len(queries[:_TIMED])
+        _, rows = search(index, queries, _FETCHED, effort)
+        recalls = np.array(
+            [_recall(source, *each) for each in zip(queries, rows, exact, strict=True)]
+        )
+        curve.append((effort, round(float(recalls.mean()), 4), round(milliseconds, 3)))
+        doubt = _CONFIDENCE * float(recalls.std()) / math.sqrt(len(recalls))
+        if recalls.mean() - doubt >= wanted:
+            break
+    return curve, curve[-1][0]
+
+
+def _efforts(index: Any) -> list[int]:  # noqa: ANN401 - any kind of FAISS index
+    """Return efforts from the least to the greatest that makes sense, each about 1.4 times more."""
+    kind = kind_of(index)
+    if kind == "flat":
+        return [0]
+    first, last = (1, index.nlist) if kind == "ivf" else (_FETCHED, 4096)
+    steps = range(math.ceil(2 * math.log2(last / first)))
+    return [*dict.fromkeys(round(first * 2 ** (step / 2)) for step in steps), last]
+
+
+def _exact(source: Source, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the exact score of each query's tenth best row."""
+    best = np.full((len(queries), _BEST), -np.inf, dtype=np.float32)
+    for block in source.blocks():
+        scores = queries @ block.astype(np.float32).T  # [queries, block]
+        both = np.concatenate([best, scores], axis=1)
+        best = -np.partition(-both, _BEST - 1, axis=1)[:, :_BEST]
+    lowest: NDArray[np.float32] = best.min(axis=1)
+    return lowest
+
+
+def _recall(
+    source: Source, query: NDArray[np.float32], rows: NDArray[np.int64], tenth: float
+) -> float:
+    """Return which share of the ten best a query found, counting any that score as well."""
+    scores = source.take(rows[rows >= 0]).astype(np.float32) @ query
+    possible = min(_BEST, len(source.numbers))
+    return min(int((scores >= tenth - _TIE).sum()), possible) / possible

@@ -1,0 +1,175 @@
+"""One query past its first stages: fusion, the page, and what else was asked about the answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexer.index import Index
+from search.fusion import Ranking, min_max, rank, reciprocal_rank
+from search.hits import Facets, Hit, Mode, Request, Results
+from search.page import Page, read_hits
+from search.retrieval import Retrieved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from search.explanation import SearchPlan
+
+
+def mode_of(request: Request) -> Mode:
+    """Return the mode of a request that has been resolved."""
+    if request.mode is None:
+        raise AssertionError("the request was not resolved")
+    return request.mode
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The rows of the ranking that make the page; duplicates by row, None where not asked for."""
+
+    rows: Sequence[int]
+    duplicates: Mapping[int, Sequence[int]] | None = None
+
+
+class Answer:
+    """What the stages make of one query; what a stage leaves for the next are its attributes."""
+
+    def __init__(self, index: Index, found: Retrieved, request: Request) -> None:
+        """Answer a resolved request from what its first stages found."""
+        self._index = index
+        self._found = found
+        self._request = request
+        self._mode = mode_of(request)
+        self._last = request.offset + request.top
+        # Near-duplicates may push the page down to any place, so all of them must be settled.
+        self._settle = None if request.collapse else self._last
+        self._stages: dict[str, Ranking] = {}
+
+    def pairs(self) -> list[tuple[str, float]]:
+        """Return the page as (id, score)."""
+        final = self._rank()
+        rows = list(self._choose(final).rows)
+        numbers = final.numbers[rows].tolist()
+        ids = self._index.store.ids(numbers)
+        scores = final.scores[rows].tolist()
+        return [(ids[number], score) for number, score in zip(numbers, scores, strict=True)]
+
+    def results(self) -> Results:
+        """Return the page with its documents, and what else was asked for."""
+        request, found = self._request, self._found
+        with found.timed("fusion"):
+            final = self._rank()
+            chosen = self._choose(final)
+        with found.timed("documents"):
+            hits = self._hits(final, chosen)
+        results = Results(
+            query=request.query, mode=self._mode, hits=hits, total_matches=self._total(),
+            facets=self._facets() if request.facets else None,
+            plan=self._plan() if request.explain else None,
+        )  # fmt: skip
+        found.took["total"] = (perf_counter() - found.begin) * 1000
+        return replace(
+            results, took_ms={stage: round(took, 3) for stage, took in found.took.items()}
+        )
+
+    def _rank(self) -> Ranking:
+        wanted = ("lexical", "dense") if self._mode == "hybrid" else (self._mode,)
+        self._stages = {stage: self._cut(stage) for stage in wanted}
+        if self._mode == "hybrid":
+            self._stages["fused"] = self._fuse()
+            return self._stages["fused"]
+        return self._stages[self._mode]
+
+    def _cut(self, stage: str) -> Ranking:
+        """Put a stage's candidates in order, as far as anything looks at it."""
+        settle = self._settle
+        if self._mode == "hybrid":
+            settle = None if self._request.fusion == "rrf" else 0
+        numbers, scores = self._found.candidates[stage]
+        ids = self._index.store.ids
+        return rank(numbers, scores, ids, depth=self._request.depth, settle=settle)
+
+    def _fuse(self) -> Ranking:
+        lexical, dense = self._stages["lexical"], self._stages["dense"]
+        ids = self._index.store.ids
+        if self._request.fusion == "rrf":
+            return reciprocal_rank(lexical, dense, ids, self._settle)
+        return min_max(lexical, dense, self._request.weight or 0.0, ids, self._settle)
+
+    def _choose(self, final: Ranking) -> _Chosen:
+        first = self._request.offset
+        if not self._request.collapse:
+            return _Chosen(range(first, min(self._last, len(final.numbers))))
+        from search.collapse import collapse
+
+        kept = collapse(final.numbers.tolist(), self._last, self._index.store.sketches)
+        return _Chosen(kept.rows[first:], kept.duplicates)
+
+    def _hits(self, final: Ranking, chosen: _Chosen) -> tuple[Hit, ...]:
+        numbers = final.numbers[list(chosen.rows)].tolist()
+        deciding = "fused" if self._mode == "hybrid" else self._mode
+        page = Page(numbers=numbers, stages=self._stages, deciding=deciding)
+        hits = read_hits(self._index, self._found, self._request, page)
+        if chosen.duplicates is not None:
+            hits = self._with_duplicates(hits, final, chosen.rows, chosen.duplicates)
+        if self._request.explain:
+            from search.explain import explain
+
+            lexical = self._index.lexical
+            explanations = explain(lexical, self._request, self._stages, numbers, hits)
+            hits = tuple(
+                replace(hit, explanation=explanation)
+                for hit, explanation in zip(hits, explanations, strict=True)
+            )
+        return hits
+
+    def _with_duplicates(
+        self,
+        hits: Sequence[Hit],
+        final: Ranking,
+        rows: Sequence[int],
+        duplicates: Mapping[int, Sequence[int]],
+    ) -> tuple[Hit, ...]:
+        folded = [final.numbers[list(duplicates.get(row, ()))].tolist() for row in rows]
+        ids = self._index.store.ids([number for numbers in folded for number in numbers])
+        return tuple(
+            replace(hit, duplicates=tuple(ids[number] for number in numbers))
+            for hit, numbers in zip(hits, folded, strict=True)
+        )
+
+    def _total(self) -> int | None:
+        """Count what the retrieval can reach: with words of the query, or all that has vectors."""
+        allowed = self._found.allowed
+        if allowed is None and not self._request.count:
+            return None
+        if self._mode == "lexical":
+            return self._index.lexical.count_matches(self._request.query, allowed)
+        return self._index.lexical.count if allowed is None else len(allowed)
+
+    def _facets(self) -> Facets:
+        from search.facets import count_facets
+
+        return count_facets(self._index.store, self._request.facets, self._candidates().tolist())
+
+    def _candidates(self) -> "NDArray[np.int64]":
+        """Return the documents that the retrievals fetched, each once."""
+        fetched = [ranking.numbers for stage, ranking in self._stages.items() if stage != "fused"]
+        return np.unique(np.concatenate(fetched))
+
+    def _plan(self) -> "SearchPlan":
+        from search.explanation import SearchPlan
+
+        candidates = {stage: len(ranking.numbers) for stage, ranking in self._stages.items()}
+        if self._mode == "hybrid":  # whose ranking may end behind the page
+            candidates["fused"] = len(self._candidates())
+        allowed = self._found.allowed
+        return SearchPlan(
+            fusion=self._request.fusion if self._mode == "hybrid" else None,
+            depth=self._request.depth or 0,
+            candidates=candidates,
+            passed=None if allowed is None else len(allowed),
+            vectors=self._found.plan,
+        )

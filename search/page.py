@@ -1,0 +1,128 @@
+"""The documents of a page of the ranking, read and made into hits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.documents import Document
+from indexer.errors import DamagedIndexError
+from indexer.index import Index
+from indexer.preparation import text_hash
+from search.fusion import Ranking
+from search.highlight import highlight
+from search.hits import Hit, Place, Request, ScoredPassage, Span
+from search.retrieval import Retrieved
+
+_STAGES = ("lexical", "dense", "fused")
+# A hit's best passages, the best first: numbers and scores.
+_Passages = list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Documents in their order, the stages that ran, and which of these gives the hits' scores."""
+
+    numbers: Sequence[int]
+    stages: Mapping[str, Ranking]
+    deciding: str
+
+
+def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> tuple[Hit, ...]:
+    """Read a page's documents, and find in each the query's words and its best passages.
+
+    Raises:
+        DamagedIndexError: a text is not the one that was written.
+    """
+    documents = _intact(index, page.numbers)
+    places = {
+        stage: ranking.places(page.numbers, index.store.ids)
+        for stage, ranking in page.stages.items()
+    }
+    windows = _windows(index, found, request, page.numbers)
+    terms = frozenset(index.analyzer.terms(request.query))
+    hits = []
+    for rank, number in enumerate(page.numbers, request.offset + 1):
+        stages = {
+            stage: Place(*place) if (place := places.get(stage, {}).get(number)) else None
+            for stage in _STAGES
+        }
+        decisive = stages[page.deciding]
+        document, passages = documents[number], windows[number]
+        start, end = _widest(document, passages)
+        shown = highlight(document.text, terms, index.analyzer, start=start, end=end)
+        if not passages:
+            start, end = shown.snippet_start, shown.snippet_start + len(shown.snippet)
+        hits.append(
+            Hit(
+                rank=rank,
+                id=document.id,
+                score=decisive.score if decisive else 0.0,
+                title=document.title,
+                snippet=shown.snippet,
+                snippet_start=shown.snippet_start,
+                highlights=tuple(Span(*span) for span in shown.highlights),
+                passage=Span(start, end),
+                passages=passages,
+                metadata=document.metadata,
+                stages=stages,
+            )
+        )
+    return tuple(hits)
+
+
+def _widest(document: Document, passages: Sequence[ScoredPassage]) -> tuple[int, int]:
+    """Return where a snippet may come from: the best passage, or the whole text without any."""
+    return (passages[0].start, passages[0].end) if passages else (0, len(document.text))
+
+
+def _intact(index: Index, numbers: Sequence[int]) -> dict[int, Document]:
+    """Read documents, each held against the hash that was written with it."""
+    documents = index.store.documents(numbers)
+    for number, written in index.store.text_hashes(numbers).items():
+        read = text_hash(documents[number]) if number in documents else b""
+        if read != written:
+            name = repr(documents[number].id) if number in documents else f"number {number}"
+            raise DamagedIndexError(
+                f"{index.store.path}: the text of document {name} has hash {read.hex() or 'none'}, "
+                f"{written.hex()} was written; see what else is damaged with: "
+                f"cloze verify {index.folder}"
+            )
+    return documents
+
+
+def _windows(
+    index: Index, found: Retrieved, request: Request, numbers: Sequence[int]
+) -> dict[int, tuple[ScoredPassage, ...]]:
+    """Return each hit's best passages, which need the query's vector."""
+    scored = _scored(index, found, request.passages, numbers)
+    places = index.store.windows([passage for pairs in scored.values() for passage, _ in pairs])
+    return {
+        number: tuple(
+            ScoredPassage(start=places[passage][0], end=places[passage][1], score=score)
+            for passage, score in scored.get(number, ())
+        )
+        for number in numbers
+    }
+
+
+def _scored(
+    index: Index, found: Retrieved, count: int, numbers: Sequence[int]
+) -> dict[int, _Passages]:
+    if found.vector is None:
+        return {}
+    # Of the dense candidates the search has told the best passage.
+    known = _best(found, numbers) if count == 1 else {}
+    return {
+        number: known.get(number) or index.dense.passages(number, found.vector)[:count]
+        for number in numbers
+    }
+
+
+def _best(found: Retrieved, numbers: Sequence[int]) -> dict[int, _Passages]:
+    if found.passages is None:
+        return {}
+    candidates, scores = found.candidates["dense"]
+    rows = np.flatnonzero(np.isin(candidates, numbers, kind="sort"))
+    best = zip(found.passages[rows].tolist(), scores[rows].tolist(), strict=True)
+    return {number: [pair] for number, pair in zip(candidates[rows].tolist(), best, strict=True)}

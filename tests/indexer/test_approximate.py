@@ -1,0 +1,324 @@
+"""Approximate vectors against brute force: recall, filters, adds, deletes, damage, rebuilds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from indexer import vector_file
+from indexer.construction import FLAT_ROWS, Wish, make
+from indexer.dense import Dense
+from indexer.documents import Document
+from indexer.errors import ClozeError, DamagedIndexError
+from indexer.nearest import Nearest
+from indexer.records import PASSAGE_BITS, Entry, StoredPassage
+from indexer.store import Store
+
+DIMENSION = 16
+COUNT = 3000
+FACTORIES = ("IVF8,SQ8", "IVF16,PQ8x4fsr", "IVF8,Flat", "HNSW16,SQ8", "SQ8")
+SHARES = (0.5, 0.1, 0.01, 0.001, 0.0)
+
+
+def clustered(count: int, seed: int) -> NDArray[np.float16]:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(1).normal(size=(30, DIMENSION))
+    rows = centres[rng.integers(0, 30, count)] + 0.4 * rng.normal(size=(count, DIMENSION))
+    unit: NDArray[np.float16] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("f2")
+    return unit
+
+
+def add(store: Store, vectors: NDArray[np.float16], name: str, passages: int = 1) -> None:
+    entries = [
+        Entry(
+            document=Document(id=f"{name}{start}", text="x"),
+            text_hash=b"",
+            metadata_hash=b"",
+            passages=tuple(
+                StoredPassage(start=0, end=1, key=b"", vector=row.tobytes())
+                for row in vectors[start : start + passages]
+            ),
+            tokens=1,
+            dropped=0,
+        )
+        for start in range(0, len(vectors), passages)
+    ]
+    with store.transaction():
+        store.write(entries)
+
+
+def delete(store: Store, ids: list[str]) -> None:
+    with store.transaction():
+        store.delete(ids)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = Store(tmp_path_factory.mktemp("source") / "store.sqlite")
+    add(opened, clustered(COUNT, 2), "d")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "store.sqlite")
+    add(opened, clustered(COUNT, 2), "d", passages=2)
+    yield opened
+    opened.close()
+
+
+def built(store: Store, home: Path, factory: str, recall: float = 0.98) -> Dense:
+    dense = Dense(home, DIMENSION, 1, Wish(faiss=factory, recall=recall))
+    dense.catch_up(store, store.sequence)
+    dense.save()
+    return dense
+
+
+def reopened(store: Store, home: Path) -> Dense:
+    dense = Dense(home, DIMENSION, 2)
+    dense.catch_up(store, store.sequence)
+    return dense
+
+
+def best(
+    store: Store, query: NDArray[np.float32], depth: int, allowed: NDArray[np.int64] | None = None
+) -> list[int]:
+    """The documents with the best passages, by numpy."""
+    visible = set(store.numbers(store.sequence).tolist())
+    if allowed is not None:
+        visible &= set(allowed.tolist())
+    scores: dict[int, float] = {}
+    for passage, blob in store.vectors(-1):
+        number = passage >> PASSAGE_BITS
+        if number in visible:
+            score = float(np.frombuffer(blob, np.float16).astype(float) @ query.astype(float))
+            scores[number] = max(scores.get(number, -np.inf), score)
+    return sorted(scores, key=lambda number: -scores[number])[:depth]
+
+
+def recall(found: Nearest, expected: list[int]) -> float:
+    return len(set(found.numbers[: len(expected)].tolist()) & set(expected)) / len(expected)
+
+
+def queries(count: int) -> NDArray[np.float32]:
+    return clustered(count, 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_recall_is_what_was_asked_for(source: Store, tmp_path: Path, factory: str) -> None:
+    dense = built(source, tmp_path / "dense", factory)
+    notes = dense.notes
+    assert notes["factory"] == factory and notes["built"] == COUNT
+    assert [effort for effort, _, _ in notes["curve"]][-1] == notes["effort"]
+    recalls = []
+    for query in queries(40):
+        found = dense.search(query, 10)
+        assert len(found.numbers) == 10
+        recalls.append(recall(found, best(source, query, 10)))
+    assert np.mean(recalls) >= 0.98
+    assert found.plan.kind == ("flat" if factory == "SQ8" else notes["kind"])
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("share", SHARES)
+def test_a_filter_loses_nothing(
+    source: Store, tmp_path_factory: pytest.TempPathFactory, factory: str, share: float
+) -> None:
+    home = tmp_path_factory.getbasetemp() / f"filtered-{factory.replace(',', '-')}"
+    dense = reopened(source, home) if home.exists() else built(source, home, factory)
+    rng = np.random.default_rng(5)
+    allowed = np.sort(rng.choice(COUNT, int(COUNT * share), replace=False)) + 1
+    for query in queries(10):
+        found = dense.search(query, 10, allowed)
+        expected = best(source, query, 10, allowed)
+        assert found.numbers.tolist() == expected
+        assert found.plan.kind == "survivors"
+        assert found.plan.passages == len(allowed)
+
+
+def test_a_filter_against_the_query_loses_nothing(source: Store, tmp_path: Path) -> None:
+    """The documents that are left are those furthest from the query: in no list near it."""
+    dense = built(source, tmp_path / "dense", "IVF16,SQ8")
+    for query in queries(10):
+        order = best(source, query, COUNT)
+        for left in (COUNT * 4 // 10, COUNT * 7 // 10):
+            allowed = np.sort(np.array(order[-left:]))
+            found = dense.search(query, 10, allowed)
+            assert len(found.numbers) == 10
+            if left < COUNT // 2:
+                assert found.numbers.tolist() == best(source, query, 10, allowed)
+
+
+def test_scores_are_the_exact_ones(source: Store, tmp_path: Path) -> None:
+    dense = built(source, tmp_path / "dense", "IVF16,PQ8x4fsr")
+    flat = reopened(source, tmp_path / "nowhere")
+    for query in queries(20):
+        exact = flat.search(query, COUNT)
+        scores = dict(zip(exact.numbers.tolist(), exact.scores.tolist(), strict=True))
+        found = dense.search(query, 50)
+        for number, score in zip(found.numbers.tolist(), found.scores.tolist(), strict=True):
+            assert score == scores[number]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_adds_and_deletes_without_a_rebuild(store: Store, factory: str) -> None:
+    home = store.path.parent / "dense"
+    dense = built(store, home, factory)
+    (file,) = home.iterdir()
+    add(store, clustered(200, 7), "e")
+    delete(store, [f"d{place}" for place in range(0, COUNT, 30)] + ["e3"])
+    dense.catch_up(store, store.sequence)
+    follower = reopened(store, home)
+    assert [path.name for path in home.iterdir()] == [file.name]
+    for each in (dense, follower):
+        _check(store, each)
+    dense.save()  # rows that came are added to the index, those that died stay in it
+    assert dense.notes["built"] == COUNT
+    again = reopened(store, home)
+    for each in (dense, again):
+        _check(store, each)
+        assert each.count == len(each.rows()[0])
+
+
+def _check(store: Store, dense: Dense) -> None:
+    visible = set(store.numbers(store.sequence).tolist())
+    recalls = []
+    for query in queries(15):
+        found = dense.search(query, 10)
+        assert set(found.numbers.tolist()) <= visible
+        recalls.append(recall(found, best(store, query, 10)))
+    assert np.mean(recalls) >= 0.96
+    new = clustered(200, 7)[10].astype(np.float32)  # finds itself, wherever it is
+    assert dense.search(new, 1).numbers[0] == store.live(["e10"])["e10"].number
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_compaction_is_a_rebuild(store: Store, tmp_path: Path, factory: str) -> None:
+    home = store.path.parent / "dense"
+    dense = built(store, home, factory)
+    add(store, clustered(100, 8), "e")
+    delete(store, [f"d{place}" for place in range(0, COUNT, 6)])
+    with dense.rebuilt(store) as publish:
+        publish()
+    fresh = built(store, tmp_path / "fresh", factory)
+    assert dense.notes["effort"] == fresh.notes["effort"]
+    assert dense.notes["training"] == fresh.notes["training"]
+    for query in queries(20):
+        ours, theirs = dense.search(query, 30), fresh.search(query, 30)
+        assert ours.numbers.tolist() == theirs.numbers.tolist()
+        assert ours.scores.tolist() == theirs.scores.tolist()
+
+
+def test_a_reader_takes_up_what_another_process_built(store: Store) -> None:
+    home = store.path.parent / "dense"
+    reader = Dense(home, DIMENSION, 1)
+    reader.catch_up(store, store.sequence)
+    assert reader.search(queries(1)[0], 10).plan.kind == "flat"
+    built(store, home, "IVF16,SQ8")
+    add(store, clustered(10, 9), "e")
+    reader.catch_up(store, store.sequence)
+    assert reader.search(queries(1)[0], 10).plan.kind == "ivf"
+    _same_documents(store, reader)
+
+
+def test_a_file_of_a_later_commit_and_one_of_before_a_purge(store: Store) -> None:
+    home = store.path.parent / "dense"
+    first = store.sequence
+    delete(store, [f"d{place}" for place in range(0, COUNT, 10)])
+    built(store, home, "IVF16,SQ8")
+    earlier = Dense(home, DIMENSION, 1)
+    earlier.catch_up(store, first)
+    assert earlier.count == COUNT  # the deleted ones too
+    delete(store, [f"d{place}" for place in range(4, COUNT, 10)])
+    store.purge(store.sequence)
+    _same_documents(store, reopened(store, home))
+
+
+def _same_documents(store: Store, dense: Dense) -> None:
+    numbers, _ = dense.rows()
+    assert set((numbers >> PASSAGE_BITS).tolist()) == set(store.numbers(store.sequence).tolist())
+
+
+def test_an_index_that_is_outgrown_is_built_anew(store: Store) -> None:
+    dense = built(store, store.path.parent / "dense", "IVF8,SQ8")
+    add(store, clustered(COUNT + 200, 11), "e")
+    dense.catch_up(store, store.sequence)
+    dense.save()
+    assert dense.notes["built"] == 2 * COUNT + 200
+
+
+@pytest.mark.parametrize(
+    ("rows", "wish", "expected"),
+    [
+        (FLAT_ROWS - 1, Wish(), None),
+        (FLAT_ROWS, Wish(), "IVF512,PQ192x4fsr"),
+        (1_000_000, Wish(), "IVF4096,PQ192x4fsr"),
+        (1_000_000, Wish(recall=1.0), None),
+        (1_000_000, Wish(faiss="Flat"), None),
+        (100, Wish(faiss="IVF8,SQ8"), None),  # too few to train with
+        (312, Wish(faiss="IVF8,SQ8"), "IVF8,SQ8"),
+        (39, Wish(faiss="HNSW32,SQ8"), "HNSW32,SQ8"),
+    ],
+)
+def test_the_kind_by_size(rows: int, wish: Wish, expected: str | None) -> None:
+    assert wish.factory(rows, 384) == expected
+
+
+@pytest.mark.parametrize("factory", ["", "IVF8", "nonsense", "OPQ8,IVF8,PQ8", "IDMap,Flat", "PQ7"])
+def test_a_factory_string_that_will_not_do(factory: str) -> None:
+    with pytest.raises(ClozeError, match="--faiss") as error:
+        make(factory, DIMENSION)
+    assert "IVF1024,SQ8" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_file_is_safetensors(store: Store) -> None:
+    home = store.path.parent / "dense"
+    dense = built(store, home, "IVF16,SQ8")
+    (path,) = home.iterdir()
+    numbers, rows = dense.rows()
+    with safe_open(str(path), "np") as file:
+        assert sorted(file.keys()) == ["alive", "faiss", "numbers", "rows", "sums"]
+        np.testing.assert_array_equal(file.get_tensor("rows"), rows)
+        np.testing.assert_array_equal(file.get_tensor("numbers"), numbers)
+
+
+def test_a_flipped_bit_is_found_before_it_is_an_answer(store: Store) -> None:
+    """Outside the rows when the file is read; in them when one is used, or by `damaged_parts`."""
+    home = store.path.parent / "dense"
+    built(store, home, "IVF16,SQ8")
+    (path,) = home.iterdir()
+    good = path.read_bytes()
+    found = {"open": 0, "search": 0}
+    rng = np.random.default_rng(4)
+    for _ in range(40):
+        at, bit = int(rng.integers(len(good))), 1 << int(rng.integers(8))
+        bad = bytearray(good)
+        bad[at] ^= bit
+        path.write_bytes(bad)
+        dense = reopened(store, home)
+        if dense.damage:
+            found["open"] += 1
+            continue
+        assert dense.damaged_parts() == [f"{path}: its rows are not what was written"]
+        with pytest.raises(DamagedIndexError, match="cloze compact"):
+            for query in queries(60):
+                dense.search(query, 200)
+        found["search"] += 1
+    assert min(found.values()) > 3
+    path.write_bytes(good[: len(good) // 2])
+    assert reopened(store, home).damage
+
+
+def test_every_single_bit_changes_a_rows_checksum() -> None:
+    for dimension in (16, 18):
+        row = np.random.default_rng(0).normal(size=(1, dimension)).astype(np.float16)
+        sums = set()
+        for bit in range(dimension * 16):
+            flipped = bytearray(row.tobytes())
+            flipped[bit // 8] ^= 1 << bit % 8
+            sums.add(int(vector_file.row_sums(np.frombuffer(bytes(flipped), "f2")[None])[0]))
+        assert int(vector_file.row_sums(row)[0]) not in sums
