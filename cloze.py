@@ -130,8 +130,6 @@ def _fail(error: BaseException, message: str, code: int) -> None:
     if os.environ.get("CLOZE_DEBUG"):
         raise error
     sys.stderr.write(f"cloze: {message}\n")
-    # What objects have to say that go with the process would follow that one line.
-    sys.unraisablehook = lambda _: None
     sys.exit(code)
 
 

@@ -1,32 +1,35 @@
 """Rows searched by an approximate FAISS index, IVF or HNSW, from a file that stays on disk."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import DamagedIndexError
-from indexer.rows import Rows
+from indexer.gpus import MOST_ROWS, on_gpu
+from indexer.plan import Kind
+from indexer.rows import Proposal, Rows
 from indexer.vector_file import Contents, row_sums
-
-Kind: TypeAlias = Literal["flat", "ivf", "hnsw"]
 
 # A filter that leaves more than this share searches like all rows, with more effort; of fewer rows
 # an index finds too few (they lie in lists that are not probed), so all of them are looked at.
 _MOST = 0.5
 # Codes are coarse: of so many times more rows than are wanted the exact best are taken.
 _OVERFETCH = 1.5
+# Of codes that are all looked at, at least so many rows are scored exactly, however few are wanted.
+LEAST_OF_ALL = 1000
+# IVF probes lists that hold, if all are of one length, so many times the rows that are wanted.
+_ENOUGH = 2
 
 
 class Approximate(Rows):
     """Rows as a file has them; the codes and the stored numbers are read from it when needed."""
 
-    exact = True
-
-    def __init__(self, path: Path, contents: Contents) -> None:
+    def __init__(self, path: Path, contents: Contents, device: str = "cpu") -> None:
         """Take up what a file holds; its index must be there."""
         super().__init__(contents.numbers, contents.alive, float(contents.notes["norm"]))
         self.path = path
@@ -37,6 +40,7 @@ class Approximate(Rows):
         self._owner = owner  # what the downcast one below is a view of
         self._index: Any = faiss.downcast_index(owner)
         self.kind = kind_of(self._index)
+        self._on_gpu = on_gpu(self._index, device) if self.kind == "ivf" else None
 
     @property
     def effort(self) -> int:
@@ -57,41 +61,71 @@ class Approximate(Rows):
             )
         return found
 
-    def survives(self, count: int) -> bool:
-        """Tell whether so few rows are left by a filter that all of them are looked at."""
-        return count <= self.size * _MOST
-
-    def scaled(self, count: int) -> int:
-        """Return the effort for so many rows left: inversely to their share."""
-        return max(self.effort, round(self.effort * self.size / max(count, 1)))
-
-    def propose(
-        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    def propose(self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]) -> Proposal:
         """Return exact scores and rows of what the codes say are the best.
 
-        The bound is below every score, since none is known for the rows left out.
+        No bound is known for the rows left out.
         """
-        rows = self._candidates(query, int(limit * _OVERFETCH), mask)
-        return self.score(rows, query), rows, -np.inf
+        count, wanted = int(mask.sum()), int(limit * _OVERFETCH)
+        if count <= wanted:
+            rows = np.flatnonzero(mask)
+            return Proposal(scores=self.score(rows, query), rows=rows, exact=True, kind="survivors")
+        if count > self.size * _MOST and self.kind != "flat":
+            return self._few(query, wanted, mask, count)
+        return self._all(query, wanted, mask, count)
 
-    def _candidates(
-        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> NDArray[np.int64]:
-        """Return about `limit` rows, or all where there are no more."""
-        count = int(mask.sum())
-        if count <= limit:
-            return np.flatnonzero(mask)
+    def _few(
+        self, query: NDArray[np.float32], wanted: int, mask: NDArray[np.bool_], count: int
+    ) -> Proposal:
+        """Look where the index says, with more effort until there are enough rows."""
+        # Inversely to the share that is left, and far enough to meet so many rows at all.
+        effort = round(self.effort * self.size / count)
+        most = getattr(self._index, "nlist", self.size)
+        if self.kind == "ivf":
+            effort = max(effort, math.ceil(_ENOUGH * wanted * most / count))
+        selector = self._selector(mask, count)
+        while effort < most:
+            index = self._chosen(wanted, count)
+            spare = 0 if index is self._index else self.size - count
+            rows = search(
+                index, query[None], wanted + spare, effort, selector if not spare else None
+            )
+            found = rows[rows >= 0]
+            found = found[mask[found]]
+            if len(found) >= wanted:
+                used = max(effort, wanted) if self.kind == "hnsw" else effort
+                return Proposal(
+                    scores=self.score(found, query), rows=found, exact=True, kind=self.kind,
+                    effort=used, recall=float(self.notes["recall"]),
+                )  # fmt: skip
+            effort *= 2
+        return self._all(query, wanted, mask, count)
+
+    def _all(
+        self, query: NDArray[np.float32], wanted: int, mask: NDArray[np.bool_], count: int
+    ) -> Proposal:
+        """Look at the codes of all rows that are left."""
+        wanted = min(max(wanted, LEAST_OF_ALL), count)
+        rows = search_all(self._index, query[None], wanted, self._selector(mask, count))
+        found = rows[rows >= 0]
+        kind: Kind = "flat" if self.kind == "flat" and count > self.size * _MOST else "survivors"
+        return Proposal(
+            scores=self.score(found, query), rows=found, exact=True, kind=kind,
+            recall=float(self.notes["recall_of_all"]),
+        )  # fmt: skip
+
+    def _selector(self, mask: NDArray[np.bool_], count: int) -> Any | None:  # noqa: ANN401 - FAISS's
+        if count == self.size:
+            return None
         bits = np.packbits(mask, bitorder="little")
-        selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
-        chosen = selector if count < self.size else None
-        if not self.survives(count):
-            _, found = search(self._index, query[None], limit, self.scaled(count), chosen)
-            if (found >= 0).all():
-                return np.asarray(found[0])
-        _, found = search_all(self._index, query[None], limit, chosen)
-        there: NDArray[np.int64] = found[0][found[0] >= 0]
-        return there
+        selector: Any = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
+        selector.referenced_objects = (bits,)
+        return selector
+
+    def _chosen(self, wanted: int, count: int) -> Any:  # noqa: ANN401 - any kind of FAISS index
+        """Return the copy on a GPU where it may be asked: it knows no selector, only spare rows."""
+        here = self._on_gpu is None or wanted + self.size - count > MOST_ROWS
+        return self._index if here else self._on_gpu
 
     def owned(self) -> Any:  # noqa: ANN401 - any kind of FAISS index
         """Return a copy of the index in memory, to which rows can be added."""
@@ -111,26 +145,26 @@ def search(
     limit: int,
     effort: int,
     selector: Any | None = None,  # noqa: ANN401 - any of FAISS's selectors
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Search an index with an effort: scores and rows [queries, limit], row -1 where none is."""
+) -> NDArray[np.int64]:
+    """Search an index with an effort: rows [queries, limit], best first, -1 where none is."""
     make: Callable[..., Any] = faiss.SearchParameters
     options: dict[str, Any] = {} if selector is None else {"sel": selector}
-    if isinstance(index, faiss.IndexIVF):
+    if hasattr(index, "nlist"):  # IndexIVF, and its kinds on GPUs, which are none
         make, options["nprobe"] = faiss.SearchParametersIVF, min(effort, index.nlist)
     elif isinstance(index, faiss.IndexHNSW):
         make = faiss.SearchParametersHNSW  # type: ignore[attr-defined]  # the stubs lack it
         options["efSearch"] = max(effort, limit)
-    scores, rows = index.search(queries, limit, params=make(**options))
-    return scores, rows
+    rows: NDArray[np.int64] = index.search(queries, limit, params=make(**options))[1]
+    return rows
 
 
 def search_all(
     index: Any,  # noqa: ANN401 - any kind of FAISS index
     queries: NDArray[np.float32],
     limit: int,
-    selector: Any | None,  # noqa: ANN401 - any of FAISS's selectors
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Search all codes of an index."""
+    selector: Any | None = None,  # noqa: ANN401 - any of FAISS's selectors
+) -> NDArray[np.int64]:
+    """Search all codes of an index: rows [queries, limit], best first, -1 where none is."""
     if isinstance(index, faiss.IndexIVF):
         return search(index, queries, limit, index.nlist, selector)
     storage = faiss.downcast_index(index.storage) if isinstance(index, faiss.IndexHNSW) else index

@@ -34,6 +34,8 @@ MIB = 1 << 20
 COMPRESSED = (".gz", ".tgz")
 # The fastest: what a higher one saves of postings and vectors is not worth its time.
 _LEVEL = 1
+# Bytes of a header's long name; those of an index end below 200.
+_LONG_NAME = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,16 @@ class Head:
     bytes: int
     index_format: int = INDEX_FORMAT
     backup_format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        """Check what came from a file.
+
+        Raises:
+            ValueError: one is no count.
+        """
+        for name, value in asdict(self).items():
+            if type(value) is not int or value < 0:
+                raise ValueError(f"{name} in {HEAD} is {str(value)[:80]!r}, which is no count")
 
 
 class Archive:
@@ -104,11 +116,32 @@ class _Reader:
         return content
 
 
+class PlainMember(tarfile.TarInfo):
+    """A member of a tar that is a file; any other is refused before more than its header is read.
+
+    Of what precedes a file's header only GNU's long name is taken, and bounded: tarfile reads that,
+    and those of pax, into memory.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read one header.
+
+        Raises:
+            tarfile.TarError: it is damaged, or of no plain file.
+        """
+        header = super().frombuf(buf, encoding, errors)
+        is_name = header.type == tarfile.GNUTYPE_LONGNAME and header.size <= _LONG_NAME
+        if header.size < 0 or not (is_name or header.type == tarfile.REGTYPE):
+            raise tarfile.ReadError(f"it holds {header.name[:80]!r}, which is no file of an index")
+        return header
+
+
 def is_backup(file: Path) -> bool:
     """Tell whether a file begins as a backup does."""
     try:
-        with tarfile.open(file) as archive:
+        with tarfile.open(file, tarinfo=PlainMember) as archive:
             first = archive.next()
             return first is not None and first.name == HEAD
-    except (tarfile.TarError, EOFError, OSError):
+    except (tarfile.TarError, EOFError, OSError, RecursionError):
         return False

@@ -17,7 +17,7 @@ from indexer.manifest import NAME as MANIFEST
 from indexer.manifest import read_manifest
 from indexer.migration import upgrade
 from indexer.progress import Phase, Progress, Step, silent
-from indexer.snapshot import StoreSnapshot
+from indexer.snapshot import StoreSnapshot, leftovers
 
 _OTHERS = (".bz2", ".xz", ".zst", ".zip", ".7z")
 
@@ -51,7 +51,7 @@ class BackingUp:
         upgrade(self.folder)
         part = self.file.with_name(f"{self.file.name}.part")
         copy = self.file.with_name(f"{self.file.name}.store")
-        with _naming(self.file), _claimed(part) as output, ExitStack() as opened:
+        with _naming(self.file), _claimed(part, copy) as output, ExitStack() as opened:
             manifest, store, derived = self._open(opened)
             head = Head(
                 sequence=store.sequence, documents=store.documents, bytes=self._total - store.bytes
@@ -149,18 +149,50 @@ def _naming(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _claimed(part: Path) -> Iterator[IO[bytes]]:
-    """Open a scratch file that one process writes; unless it is renamed, nothing of it stays."""
-    with part.open("ab") as file:
+def _claimed(part: Path, copy: Path) -> Iterator[IO[bytes]]:
+    """Open a scratch file that one process writes; unless it is renamed, nothing of it stays.
+
+    It is there before the store's copy is and after it, so a copy without it is not ours.
+    """
+    file, is_new = _locked(part)
+    with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ClozeError(
-                f"{part} is being written by another backup; wait for it, or name another file"
-            ) from None
-        try:
+            if is_new and (found := leftovers(copy)):
+                raise ClozeError(
+                    f"{found[0]} is there and of no backup, and the copy of the store would "
+                    "replace it; move it away, or name another file"
+                )
             file.truncate(0)  # of one that was killed
             yield file
         except BaseException:
-            part.unlink(missing_ok=True)
+            if _is_at(file, part):
+                part.unlink()
             raise
+
+
+def _locked(part: Path) -> tuple[IO[bytes], bool]:
+    """Open and lock the file of this name; tell, too, whether it is new."""
+    while True:
+        try:
+            file, is_new = part.open("xb"), True
+        except FileExistsError:
+            file, is_new = part.open("ab"), False
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Else who held the lock has made a backup of it, or removed it, since it was opened.
+            if _is_at(file, part):
+                return file, is_new
+        except BlockingIOError:
+            file.close()
+            raise ClozeError(
+                f"{part} is being written by another backup; wait for it, or name another file"
+            ) from None
+        file.close()
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Tell whether an open file is still the one of a name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,6 +1,7 @@
 """Compaction: what is derived made anew from the store, and dead rows removed."""
 
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ def compact(index: "Index", faiss: str | None, recall: float | None, progress: P
         # only what was dead when the vectors were built, whose file has to hear of the rest.
         index.store.purge(stood)
         index.refresh()
+    # It rewrites the whole database, and is only for space.
+    with suppress(sqlite3.OperationalError):
         index.store.shrink()
 
 

@@ -10,8 +10,9 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximate import kind_of, search
+from indexer.approximate import LEAST_OF_ALL, kind_of, search, search_all
 from indexer.errors import ClozeError
+from indexer.gpus import on_gpu
 
 # Fewer rows than this are scanned whole: on two cores that takes 3 ms, and is exact.
 FLAT_ROWS = 50_000
@@ -50,8 +51,10 @@ class Wish:
             return f"IVF{lists},{codes}" if rows >= FLAT_ROWS and self.recall < 1 else None
         if self.faiss == "Flat":
             return None
-        lists = getattr(make(self.faiss, dimension), "nlist", 1)
-        return self.faiss if rows >= _LEAST_ROWS_PER_LIST * lists else None
+        index = make(self.faiss, dimension)
+        codewords = 2**index.pq.nbits if hasattr(index, "pq") else 1
+        least = max(_LEAST_ROWS_PER_LIST * getattr(index, "nlist", 1), codewords)
+        return self.faiss if rows >= least else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +86,16 @@ def make(factory: str, dimension: int) -> Any:  # noqa: ANN401 - any kind of FAI
         ) from None
     index: Any = faiss.downcast_index(owner)
     index.referenced_objects = (owner,)  # of which it is a view
-    kinds = (faiss.IndexIVF, faiss.IndexHNSW, faiss.IndexFlatCodes)
-    if not isinstance(index, kinds) or isinstance(index, faiss.IndexIDMap):
+    # Of the others, FAISS can't search some through a filter, or can't be told the effort.
+    kinds = (
+        faiss.IndexIVFFlat, faiss.IndexIVFScalarQuantizer, faiss.IndexIVFPQ,
+        faiss.IndexIVFPQFastScan, faiss.IndexHNSWFlat, faiss.IndexHNSWSQ,
+        faiss.IndexScalarQuantizer,
+    )  # fmt: skip
+    if not isinstance(index, kinds):
         raise ClozeError(
-            f"--faiss {factory!r} makes a {type(index).__name__}, which can't be filtered; use one "
-            "that begins with IVF, HNSW, SQ or PQ, e.g. IVF1024,SQ8"
+            f"--faiss {factory!r} makes a {type(index).__name__}, which can't be used; use Flat, "
+            "SQ, IVF with Flat, SQ or PQ, or HNSW with Flat or SQ, e.g. IVF1024,SQ8"
         )
     return index
 
@@ -105,12 +113,18 @@ def check_wish(faiss: str | None, recall: float | None, dimension: int) -> None:
 
 
 def build(
-    factory: str, wish: Wish, source: Source, dimension: int, questions: Questions | None
+    factory: str,
+    wish: Wish,
+    source: Source,
+    dimension: int,
+    questions: Questions | None,
+    device: str = "cpu",
 ) -> tuple[Any, dict[str, Any]]:
     """Train an index on a sealed sample, add all rows in order, and choose its effort.
 
     The sample is drawn by a fixed seed, without the passages whose sentences the recall is then
-    measured with; without `questions`, these passages' own vectors are the queries.
+    measured with; without `questions`, these passages' own vectors are the queries. With `device`
+    cuda most of the training runs on GPUs; the index comes back to the CPU either way.
 
     Returns:
         The index, and what is to be noted of it.
@@ -126,7 +140,7 @@ def build(
     threads = faiss.omp_get_max_threads()
     if lists:
         index.cp.seed, index.cp.niter = _SEED, _ITERATIONS
-        index.clustering_index = _on_gpus(dimension)
+        index.clustering_index = on_gpu(faiss.IndexFlatIP(dimension), device)
     else:
         # HNSW's graph depends on the order in which threads come to it.
         faiss.omp_set_num_threads(1)
@@ -139,15 +153,21 @@ def build(
         if lists:
             index.clustering_index = None
     queries = None if questions is None else questions(source.numbers[held_out].tolist())
+    asked = "sentences"
     if queries is None or not len(queries):
-        queries = source.take(held_out).astype(np.float32)
-    curve, effort = _measure(index, source, queries, wish.recall)
+        queries, asked = source.take(held_out).astype(np.float32), "passages"
+    exact = _exact(source, queries)
+    curve = _measure(index, source, queries, exact, wish.recall)
+    of_all = _recalls(source, queries, search_all(index, queries, min(LEAST_OF_ALL, total)), exact)
     notes = {
         "factory": factory,
         "kind": kind_of(index),
-        "effort": effort,
+        "effort": curve[-1][0],
+        "recall": curve[-1][1],
+        "recall_of_all": round(float(of_all.mean()), 4),
         "wanted": wish.recall,
         "queries": len(queries),
+        "asked": asked,
         "curve": curve,
         "built": total,
         "training": {"seed": _SEED, "rows": wanted, "iterations": _ITERATIONS if lists else 0},
@@ -155,39 +175,29 @@ def build(
     return index, notes
 
 
-def _on_gpus(dimension: int) -> Any | None:  # noqa: ANN401 - a FAISS index, of a GPU
-    """Return what k-means searches in on GPUs, where there are some: most of the work is there."""
-    if not faiss.get_num_gpus():
-        return None
-    return faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(dimension))
-
-
 def _measure(
     index: Any,  # noqa: ANN401 - any kind of FAISS index
     source: Source,
     queries: NDArray[np.float32],
+    exact: NDArray[np.float32],
     wanted: float,
-) -> tuple[list[tuple[int, float, float]], int]:
-    """Return (effort, recall at ten, milliseconds a query) by growing effort, and the one chosen.
+) -> list[tuple[int, float, float]]:
+    """Return (effort, recall at ten, milliseconds a query) by growing effort.
 
-    The chosen one is the least whose recall is with 95% confidence what is wanted, or the greatest.
+    The last is the least whose recall is with 95% confidence what is wanted, or the greatest.
     """
-    exact = _exact(source, queries)
     curve: list[tuple[int, float, float]] = []
     for effort in _efforts(index):
         begin = perf_counter()
         for query in queries[:_TIMED]:
             search(index, query[None], _FETCHED, effort)
         milliseconds = (perf_counter() - begin) * 1000 / len(queries[:_TIMED])
-        _, rows = search(index, queries, _FETCHED, effort)
-        recalls = np.array(
-            [_recall(source, *each) for each in zip(queries, rows, exact, strict=True)]
-        )
+        recalls = _recalls(source, queries, search(index, queries, _FETCHED, effort), exact)
         curve.append((effort, round(float(recalls.mean()), 4), round(milliseconds, 3)))
         doubt = _CONFIDENCE * float(recalls.std()) / math.sqrt(len(recalls))
         if recalls.mean() - doubt >= wanted:
             break
-    return curve, curve[-1][0]
+    return curve
 
 
 def _efforts(index: Any) -> list[int]:  # noqa: ANN401 - any kind of FAISS index
@@ -211,10 +221,16 @@ def _exact(source: Source, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     return lowest
 
 
-def _recall(
-    source: Source, query: NDArray[np.float32], rows: NDArray[np.int64], tenth: float
-) -> float:
-    """Return which share of the ten best a query found, counting any that score as well."""
-    scores = source.take(rows[rows >= 0]).astype(np.float32) @ query
+def _recalls(
+    source: Source,
+    queries: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    exact: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Return which share of its ten best each query found, counting any that score as well."""
     possible = min(_BEST, len(source.numbers))
-    return min(int((scores >= tenth - _TIE).sum()), possible) / possible
+    found = []
+    for query, its, tenth in zip(queries, rows, exact, strict=True):
+        scores = source.take(its[its >= 0]).astype(np.float32) @ query
+        found.append(min(int((scores >= tenth - _TIE).sum()), possible) / possible)
+    return np.array(found)

@@ -19,7 +19,6 @@ from indexer.approximate import Approximate
 from indexer.construction import Questions, Source, Wish, build
 from indexer.errors import DamagedIndexError
 from indexer.nearest import Nearest, nearest
-from indexer.plan import Plan
 from indexer.records import PASSAGE_BITS
 from indexer.rows import Rows
 from indexer.shard import Shard
@@ -40,19 +39,23 @@ class Dense:
         threads: int,
         wish: Wish = Wish(),  # noqa: B008 - frozen
         questions: Questions | None = None,
+        device: str = "cpu",
     ) -> None:
         """Read the newest intact file, or start empty; damaged ones are told by `damage`.
 
-        `questions` gives query vectors for passages, to measure an approximate index with.
+        `questions` gives query vectors for passages, to measure an approximate index with; with
+        `device` cuda, GPUs build and search it where they can.
         """
         self.home = home
         self.dimension = dimension
         self.wish = wish
         self.damage: list[str] = []
         self._base: Approximate | None = None
-        self._damaged: set[Path] = set()
+        self._file: Path | None = None
         self._passed_over: Path | None = None
+        self._damaged: set[Path] = set()
         self._questions = questions
+        self._device = device
         self._threads = threads
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="dense")
         faiss.omp_set_num_threads(threads)
@@ -60,8 +63,7 @@ class Dense:
 
     def _load(self) -> None:
         """Take up the newest file that is intact."""
-        self.forget()
-        self._file: Path | None = None
+        self._forget()
         while path := vector_file.newest(self.home, but=self._damaged):
             try:
                 found = vector_file.read(path, self.dimension, self._threads)
@@ -74,7 +76,7 @@ class Dense:
             self._file = path
             self.covered = int(found.notes["sequence"])
             if found.index is not None:
-                self._base = Approximate(path, found)
+                self._base = Approximate(path, found, self._device)
             else:
                 parts = np.array_split(np.arange(len(found.numbers)), self._threads)
                 for shard, rows in zip(self._shards, parts, strict=True):
@@ -97,74 +99,112 @@ class Dense:
 
     def catch_up(self, store: Store, upto: int) -> int:
         """Take in what the store has at a sequence number; return how many rows changed."""
-        if self.covered == upto:
-            return 0
-        self._follow()
-        # A file of a later commit than the postings are at lacks what was deleted in between; one
-        # from before a purge does not hear of what was purged.
-        if store.purged <= self.covered <= upto:
-            change = store.changes(self.covered, upto)
-            changed = sum(part.set_alive(change.deleted, alive=False) for part in self._parts)
-            # Rows that an earlier state was asked for after them.
-            changed += sum(part.set_alive(change.added, alive=True) for part in self._parts)
-            new = np.array(change.added, dtype=np.int64)
-        else:
-            new = store.numbers(upto)
-            self._drop_incomplete(store, new)
-            changed = sum(part.keep(new) for part in self._parts)
-        last = max(part.last_document for part in self._parts)
-        for ids, vectors in _read_rows(store, last, new, self.dimension):
-            # Rows go to the smallest shard, so that the threads' shares stay even.
-            min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
-            changed += len(ids)
+        self._follow(upto)
+        return 0 if self.covered == upto else self._replay(store, upto)
+
+    def _follow(self, upto: int) -> None:
+        """Take up an approximate index that another process built, or what came in its place."""
+        newest = vector_file.newest(self.home, but=self._damaged)
+        if newest is None or newest in (self._file, self._passed_over):
+            return
+        with contextlib.suppress(FileNotFoundError, DamagedIndexError):
+            notes = vector_file.read_notes(newest)
+            if int(notes["sequence"]) > upto:
+                return  # a later commit, to which the postings have not come yet
+            if "kind" in notes or self._base is not None:
+                self._load()
+                return
+        self._passed_over = newest
+
+    def _replay(self, store: Store, upto: int) -> int:
+        """Read from the store what this lacks; interrupted, it starts over the next time."""
+        try:
+            # A file of a later commit lacks what was deleted in between; one from before a purge
+            # does not hear of what was purged.
+            if store.purged <= self.covered <= upto:
+                change = store.changes(self.covered, upto)
+                changed = sum(part.set_alive(change.deleted, alive=False) for part in self._parts)
+                # Rows that an earlier state was asked for after them.
+                changed += sum(part.set_alive(change.added, alive=True) for part in self._parts)
+                new = np.array(change.added, dtype=np.int64)
+            else:
+                new = store.numbers(upto)
+                self._drop_incomplete(store, new)
+                changed = sum(part.keep(new) for part in self._parts)
+            last = max(part.last_document for part in self._parts)
+            for ids, vectors in _read_rows(store, last, new, self.dimension):
+                # Rows go to the smallest shard, so that the threads' shares stay even.
+                min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
+                changed += len(ids)
+        except BaseException:
+            self._forget()
+            raise
         self.covered = upto
         return changed
 
-    def _follow(self) -> None:
-        """Take up an approximate index that another process has built since."""
-        newest = vector_file.newest(self.home, but=self._damaged)
-        if newest not in (None, self._file, self._passed_over):
-            self._passed_over = newest
-            with contextlib.suppress(FileNotFoundError, DamagedIndexError):
-                if "kind" in vector_file.read_notes(newest):
-                    self._load()
+    def _drop_incomplete(self, store: Store, visible: NDArray[np.int64]) -> None:
+        """Forget rows that lack an earlier document that is visible, or are of no commit known."""
+        known = np.unique(np.concatenate([part.known() for part in self._parts]))
+        lacking = np.setdiff1d(visible[visible <= known.max(initial=-1)], known)
+        # A document without words has no passage and is rightly not there.
+        lacks = len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist())
+        if lacks or self.covered > store.sequence:
+            self._forget()
 
-    def forget(self) -> None:
+    def _forget(self) -> None:
         """Drop all rows, so that the store is read anew."""
         self._base = None
         self._shards = [Shard(self.dimension) for _ in range(self._threads)]
         # Below every sequence number: nothing has been held against the store.
         self.covered = -1
-
-    def _drop_incomplete(self, store: Store, visible: NDArray[np.int64]) -> None:
-        """Forget rows that lack an earlier document that is visible: they are of a later commit."""
-        known = np.unique(np.concatenate([part.known() for part in self._parts]))
-        lacking = np.setdiff1d(visible[visible <= known.max(initial=-1)], known)
-        # A document without words has no passage and is rightly not there.
-        if len(lacking) and store.windows((lacking << PASSAGE_BITS).tolist()):
-            self.forget()
+        self._file = None
+        self._passed_over = None
 
     def save(self) -> None:
-        """Write all rows to a new file and take it up; older ones are removed.
+        """Write all rows to a new file and take it up; older ones are removed."""
+        with self.saved() as publish:
+            publish()
+
+    @contextlib.contextmanager
+    def saved(self) -> Iterator[Callable[[], None]]:
+        """Write all rows to a new file, and give what puts it in place and takes it up.
 
         An approximate index is built when there are enough rows for one, and again when it is
-        outgrown; else rows that came since are added to it.
+        outgrown; else rows that came since are added to it. Where another process has put a file in
+        place meanwhile, that one stays.
         """
+        before = vector_file.newest(self.home, but=self._damaged)
         outgrown = self._base is not None and self.count > _OUTGROWN * self._base.notes["built"]
         with self._written(rebuild=outgrown) as publish:
-            publish()
+
+            def unless_overtaken() -> None:
+                if vector_file.newest(self.home, but=self._damaged) == before:
+                    publish()
+
+            yield unless_overtaken
 
     @contextlib.contextmanager
     def rebuilt(self, store: Store) -> Iterator[Callable[[], None]]:
         """Write a file from the store alone, and give what puts it in place and takes it up.
 
-        It is built from one state of the store, while others may write.
+        It is built from one state of the store, while others may write; where another process has
+        purged rows meanwhile, its file stays.
         """
         with store.snapshot():
-            self.forget()
-            self.catch_up(store, store.sequence)
+            self._forget()
+            self._replay(store, store.sequence)
         with self._written(rebuild=True) as publish:
-            yield publish
+
+            def unless_purged() -> None:
+                if store.purged <= self.covered:
+                    publish()
+
+            yield unless_purged
+
+    @property
+    def exact(self) -> bool:
+        """Whether so few rows are there, or so much is asked for, that all are scanned."""
+        return self.wish.factory(self.count, self.dimension) is None
 
     @contextlib.contextmanager
     def _written(self, *, rebuild: bool) -> Iterator[Callable[[], None]]:
@@ -177,7 +217,9 @@ class Dense:
             index = self._grown()
             notes = self.notes | notes
         elif factory is not None:
-            index, built = build(factory, self.wish, source, self.dimension, self._questions)
+            index, built = build(
+                factory, self.wish, source, self.dimension, self._questions, self._device
+            )
             notes |= built
         notes["norm"] = max((part.norm for part in self._parts), default=0.0)
         blocks = source.blocks()
@@ -243,19 +285,7 @@ class Dense:
         """
         parts = self._parts
         masks = [part.mask(allowed) for part in parts]
-        plan = self._plan(masks, filtered=allowed is not None)
-        return nearest(parts, masks, query, depth, plan, self._pool)
-
-    def _plan(self, masks: list[NDArray[np.bool_]], *, filtered: bool) -> Plan:
-        """Say how the rows that the masks leave are going to be searched."""
-        base = self._base
-        reachable = sum(int(mask.sum()) for mask in masks)
-        left = int(masks[0].sum())
-        if base is None or base.kind == "flat" or base.survives(left):
-            return Plan(kind="survivors" if filtered else "flat", passages=reachable, scored=0)
-        recall = next(r for effort, r, _ in base.notes["curve"] if effort == base.effort)
-        effort = base.scaled(left)
-        return Plan(kind=base.kind, passages=reachable, scored=0, effort=effort, recall=recall)
+        return nearest(parts, masks, query, depth, self._pool, filtered=allowed is not None)
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
         """Return a document's passages with their scores, best first."""

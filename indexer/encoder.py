@@ -99,8 +99,14 @@ class Encoder:
 
     @cached_property
     def _streams(self) -> Forward:
-        """The same model for as many batches at once as there are threads; indexing needs it."""
-        return load_forward(self.checkpoint, self.device, self.threads, self.threads)
+        """The same model for as many batches at once as there are threads; indexing needs it.
+
+        OpenVINO sets up what its calls share in the first of them; two first calls at once, from
+        two threads, have been seen to wait for each other without end. So the first is made here.
+        """
+        streams = load_forward(self.checkpoint, self.device, self.threads, self.threads)
+        _run(streams, [[0]], PAD_MULTIPLE)
+        return streams
 
     def _tokenize(self, texts: Sequence[str], *, specials: bool) -> list[Any]:
         encodings: list[Any] = self.tokenizer.encode_batch(list(texts), add_special_tokens=specials)

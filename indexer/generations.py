@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,24 @@ def publish(scratch: Path, home: Path) -> Path:
     """Move a finished folder or file in as the next generation, and return its place."""
     latest = max(_numbered(home), default=(0, None))[0]
     place = home / f"{latest + 1:06d}"
-    scratch.chmod(0o755)  # a temporary folder is its maker's alone
+    scratch.chmod(stat.S_IMODE(home.stat().st_mode))  # a temporary folder is its maker's alone
+    share(scratch)
     _sync_tree(scratch)
     os.rename(scratch, place)
     sync(home)
     return place
+
+
+def share(generation: Path) -> None:
+    """Let those read and write a folder's files who may its home, as far as this user can grant it.
+
+    tantivy makes some of them for its user alone, whatever the umask.
+    """
+    mode = stat.S_IMODE(generation.parent.stat().st_mode) & 0o666
+    for entry in generation.iterdir():
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if stat.S_IMODE(entry.stat().st_mode) != mode:
+                entry.chmod(mode)
 
 
 @contextlib.contextmanager

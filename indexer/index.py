@@ -175,9 +175,8 @@ class Index:
         state = (self.store.sequence, self.store.purges)
         if state == (self.sequence, self._purges):
             return
-        self._purges = state[1]
         self.lexical.reload()
-        self.sequence = self.lexical.covered
+        self.sequence, self._purges = self.lexical.covered, state[1]
         if "dense" in self.__dict__:
             with self.store.snapshot():
                 self.dense.catch_up(self.store, self.sequence)
@@ -283,8 +282,12 @@ class Index:
 
     def delete_matching(self, condition: Filter, *, progress: Progress = silent) -> int:
         """Delete the documents that a filter passes; return how many there were."""
-        numbers = self.store.matching(condition, self.store.sequence).tolist()
-        return self.delete(list(self.store.ids(numbers).values()), progress=progress)
+        self.refresh()
+        with self._writing():  # so that none is replaced between its selection and its end
+            numbers = self.store.matching(condition, self.store.sequence).tolist()
+            deleted = self.store.delete(list(self.store.ids(numbers).values()))
+        self._finish(Changes(deleted=deleted), progress)
+        return deleted
 
     def _delete(self, ids: Sequence[str]) -> int:
         if not ids:
@@ -305,11 +308,12 @@ class Index:
         self.refresh()
         written = changes.added + changes.updated + changes.deleted
         progress(Step(phase="dense", documents=changes.documents))
+        if self._worth_saving(written):
+            from indexer.vectors import save_vectors
+
+            save_vectors(self, self.dense)
+        progress(Step(phase="seal", documents=changes.documents))
         with writer_lock(self.folder):
-            if self._worth_saving(written):
-                self.dense.catch_up(self.store, self.sequence)
-                self.dense.save()
-            progress(Step(phase="seal", documents=changes.documents))
             self.store.fold()
         dead = max(self.store.dead(), self.lexical.dead)
         if dead > _DEAD_SHARE * (dead + self.lexical.count):

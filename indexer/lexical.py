@@ -5,7 +5,6 @@ when it was written, so what they cover is read from themselves: the highest of 
 """
 
 import contextlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -74,7 +73,7 @@ class Lexical:
             ranking = Ranking(index.searcher(), index.schema)
             covered = ranking.highest("sequence")
         except BaseException as error:
-            if not _tells_damage(error):
+            if not postings.tells_damage(error):
                 raise
             return error
         self._index, self._read = index, (generation, commit)
@@ -85,6 +84,8 @@ class Lexical:
         if self._read[0] == generation:
             return self._index
         index = tantivy.Index.open(str(generation))
+        if index.schema != postings.schema():  # which has no checksum
+            raise ValueError("meta.json has another schema than the one that was written")
         index.config_reader(reload_policy="manual")
         return index
 
@@ -92,6 +93,7 @@ class Lexical:
         files = set(postings.committed(generation, commit))
         if damaged := postings.broken(files - self._checked, _CHECKERS):
             raise ValueError(f"{damaged[0].name} does not have the checksum written with it")
+        postings.check_counts(generation, commit)
         self._checked = files
 
     def _publish_empty(self) -> Path:
@@ -113,8 +115,8 @@ class Lexical:
     @property
     def dead(self) -> int:
         """How many deleted documents BM25's statistics still count."""
-        segments = json.loads(self._read[1])["segments"]
-        return max(0, sum(int(each["max_doc"]) for each in segments) - self.count)
+        segments = postings.segments(self._read[1])
+        return max(0, sum(segment.documents for segment in segments) - self.count)
 
     def catch_up(self, store: Store, upto: int) -> None:
         """Apply what the store has done since, up to a sequence number, and move there.
@@ -124,6 +126,7 @@ class Lexical:
         if self.covered >= upto:
             return
         self._apply(self._index, self.covered, store, upto)
+        generations.share(self._read[0])
         self.reload()
 
     def _apply(self, index: tantivy.Index, covered: int, store: Store, upto: int) -> None:
@@ -138,7 +141,8 @@ class Lexical:
                 writer.delete_documents_by_term("number", number)
             if not added:
                 writer.delete_all_documents()
-            self._add(writer, store.texts(added), upto)
+            with contextlib.closing(store.texts(added)) as texts:
+                self._add(writer, texts, upto)
 
     def _add(
         self, writer: tantivy.IndexWriter, texts: Iterable[tuple[int, str, str]], upto: int
@@ -187,7 +191,10 @@ class Lexical:
     def damage(self) -> list[str]:
         """Check the checksum that tantivy keeps at the end of each file of its newest commit."""
         generation, _ = self._read
-        files = postings.committed(generation, postings.meta(generation))
+        try:
+            files = list(postings.committed(generation, postings.meta(generation)))
+        except ValueError as error:
+            return [f"{generation}: {error}"]
         return [
             f"{path}: its content does not have the checksum written with it"
             for path in postings.broken(files, _CHECKERS)
@@ -213,7 +220,8 @@ class Rebuilt:
             self._covered, self._purges = store.sequence, store.purges
             with _writer(index) as writer:
                 writer.delete_all_documents()
-                self._lexical._add(writer, store.live_texts(), self._covered)
+                with contextlib.closing(store.live_texts()) as texts:
+                    self._lexical._add(writer, texts, self._covered)
         self._index = index
 
     def publish(self, store: Store) -> None:
@@ -237,9 +245,3 @@ def _writer(index: tantivy.Index) -> Iterator[tantivy.IndexWriter]:
     yield writer
     writer.commit()
     writer.wait_merging_threads()
-
-
-def _tells_damage(error: BaseException) -> bool:
-    """Tell whether tantivy met bytes that it did not write: it says so, or panics."""
-    kinds = (ValueError, FileNotFoundError)
-    return isinstance(error, kinds) or type(error).__name__ == "PanicException"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from indexer.errors import ClozeError
 
-_WAIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
 
 @contextmanager
-def writer_lock(folder: Path, *, wait: float = _WAIT_SECONDS) -> Iterator[None]:
+def writer_lock(folder: Path, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock for one write; the kernel frees it when the process dies.
 
     Raises:

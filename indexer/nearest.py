@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.plan import Plan
+from indexer.plan import Kind, Plan
 from indexer.records import PASSAGE_BITS
-from indexer.rows import Rows
+from indexer.rows import Proposal, Rows
 
 # A scan's float32 sums differ from the kernel's by less than this, times both norms.
 _ROUNDING = 1e-4
@@ -34,23 +34,35 @@ def nearest(
     masks: Sequence[NDArray[np.bool_]],
     query: NDArray[np.float32],
     depth: int,
-    plan: Plan,
     pool: Executor,
+    *,
+    filtered: bool,
 ) -> Nearest:
     """Return the documents whose best passage scores among the best `depth`, ties included.
 
-    `masks` tell which rows of each part may be found; parts are searched side by side.
+    `masks` tell which rows of each part may be found, by a filter too where `filtered`; parts are
+    searched side by side, the one that has most rows first.
     """
+    reachable = sum(int(mask.sum()) for mask in masks)
     documents = max(1, sum(part.documents for part in parts))
     size = sum(part.size for part in parts)
     # The best documents have more than their share of passages among the best ones.
     limit = int((depth + 32) * max(1.0, size / documents) ** 0.8 * 1.1)
     margin = _ROUNDING * float(np.linalg.norm(query)) * max(part.norm for part in parts)
     while True:
-        scores, passages, floor = _best_rows(parts, masks, query, limit, pool)
-        found = _best_passages(scores, passages, replace(plan, scored=len(scores)))
+        scores, passages, floor, main = _best_rows(parts, masks, query, limit, pool)
+        kind: Kind = "survivors" if filtered and main.kind == "flat" else main.kind
+        kind = "flat" if not filtered and kind == "survivors" else kind
+        plan = Plan(
+            kind=kind,
+            passages=reachable,
+            scored=len(scores),
+            effort=main.effort,
+            recall=main.recall,
+        )
+        found = _best_passages(scores, passages, plan)
         settled = found.scores[depth - 1 : depth] > floor + margin
-        if len(scores) >= plan.passages or settled.any():
+        if len(scores) >= reachable or settled.any():
             break
         limit *= 2
     if len(found.scores) > depth:
@@ -65,23 +77,33 @@ def _best_rows(
     query: NDArray[np.float32],
     limit: int,
     pool: Executor,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Return exact scores and passages of about `limit` rows, and a bound for all others."""
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float, Proposal]:
+    """Return exact scores and passages of the best rows, a bound for all others, and the first's.
+
+    The bound holds for rows whose scores are bounded at all: those of an approximate index are not.
+    """
     pairs = [(part, mask) for part, mask in zip(parts, masks, strict=True) if part.size]
     if not pairs:
-        return np.zeros(0), np.zeros(0, dtype=np.int64), -np.inf
+        nothing = Proposal(scores=np.zeros(0), rows=np.zeros(0, dtype=np.int64), exact=True)
+        return nothing.scores, nothing.rows, -np.inf, nothing
     found = _each(pool, [partial(part.propose, query, limit, mask) for part, mask in pairs])
-    proposals = [(part, *each) for each, (part, _) in zip(found, pairs, strict=True)]
-    floor = max(bound for _, _, _, bound in proposals)
-    together = np.concatenate([proposed for _, proposed, _, _ in proposals])
-    if len(together) > limit:
+    floor = max(each.bound for each in found)
+    together = np.concatenate([each.scores for each in found])
+    cut = -np.inf
+    if len(together) > limit and not all(each.exact for each in found):
         # Each part may hold all of the best; of their union only these need exact scores.
         cut = float(-np.partition(-together, limit - 1)[limit - 1])
         floor = max(floor, cut)
-        proposals = [(part, p[p >= cut], rows[p >= cut], b) for part, p, rows, b in proposals]
-    scores = _each(pool, [partial(_exactly, part, p, r, query) for part, p, r, _ in proposals])
-    passages = [part.ids[rows] for part, _, rows, _ in proposals]
-    return np.concatenate(scores), np.concatenate(passages), floor
+    chosen = [each.rows if each.exact else each.rows[each.scores >= cut] for each in found]
+    scores = _each(
+        pool,
+        [
+            partial(_exactly, part, each, rows, query)
+            for (part, _), each, rows in zip(pairs, found, chosen, strict=True)
+        ],
+    )
+    passages = [part.ids[rows] for (part, _), rows in zip(pairs, chosen, strict=True)]
+    return np.concatenate(scores), np.concatenate(passages), floor, found[0]
 
 
 def _each(pool: Executor, tasks: Sequence[Callable[[], _T]]) -> list[_T]:
@@ -92,12 +114,9 @@ def _each(pool: Executor, tasks: Sequence[Callable[[], _T]]) -> list[_T]:
 
 
 def _exactly(
-    part: Rows,
-    proposed: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    query: NDArray[np.float32],
+    part: Rows, proposal: Proposal, rows: NDArray[np.int64], query: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    return proposed if part.exact else part.score(rows, query)
+    return proposal.scores if proposal.exact else part.score(rows, query)
 
 
 def _best_passages(scores: NDArray[np.float64], passages: NDArray[np.int64], plan: Plan) -> Nearest:

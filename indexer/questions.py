@@ -30,11 +30,14 @@ def questions(index: "Index", passages: list[int]) -> NDArray[np.float32]:
 
 
 def _texts(index: "Index", passages: list[int]) -> list[str]:
-    windows = index.store.windows(passages)
-    documents = index.store.documents([passage >> PASSAGE_BITS for passage in passages])
+    with index.store.snapshot():
+        windows = index.store.windows(passages)
+        documents = index.store.documents([passage >> PASSAGE_BITS for passage in passages])
     texts = []
     for passage, (start, end) in windows.items():
-        document = documents[passage >> PASSAGE_BITS]
+        document = documents.get(passage >> PASSAGE_BITS)
+        if document is None:  # purged by another process
+            continue
         text = document.text[start:end] or document.title
         long = (each for each in sentences(text) if len(each.split()) >= _LEAST_WORDS)
         texts.append(next(long, text))

@@ -9,7 +9,15 @@ from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.documents import Document
 from indexer.index import Index
 from indexer.lock import writer_lock
-from indexer.manifest import Defaults, check_unchanged, write_manifest
+from indexer.manifest import (
+    NAME,
+    Defaults,
+    Manifest,
+    check_unchanged,
+    read_manifest,
+    with_unsealed,
+    write_manifest,
+)
 from indexer.models import find_model
 from indexer.progress import Progress, silent
 
@@ -53,6 +61,7 @@ class Reindexing:
         if old.manifest.data == name:
             name += "-again"
         place = self.folder / name
+        _follow(place, old.manifest)
         with Index.open(
             place, wanted, device=self.device, threads=self.threads, progress=progress
         ) as new:
@@ -63,7 +72,9 @@ class Reindexing:
                 with writer_lock(self.folder):
                     found = check_unchanged(self.folder, old.manifest)
                     if old.store.sequence == copied:
-                        write_manifest(self.folder, replace(new.manifest, data=name))
+                        unsealed = replace(found, defaults=Defaults())
+                        manifest = replace(new.manifest, data=name)
+                        write_manifest(self.folder, with_unsealed(manifest, unsealed))
                         break
             count = new.lexical.count
         if found.defaults != Defaults():
@@ -88,12 +99,21 @@ class Reindexing:
             passage_overlap=overlap,
             language=old.manifest.language,
             title_weight=old.manifest.title_weight,
+            faiss=old.manifest.faiss,
+            recall=old.manifest.recall,
         )
 
     def _documents(self, old: Index) -> Iterator[Document]:
         for _, document in old.store.all_live():
             self._read += 1
             yield document
+
+
+def _follow(place: Path, manifest: Manifest) -> None:
+    """Give data that a killed run has begun what may have changed since."""
+    if (place / NAME).exists():
+        begun = read_manifest(place)
+        write_manifest(place, with_unsealed(begun, replace(manifest, defaults=begun.defaults)))
 
 
 def _remove_data(folder: Path, keep: str) -> None:

@@ -1,5 +1,6 @@
 """A backup's file put back as an index: all of it checked before the folder has its name."""
 
+import errno
 import gzip
 import hashlib
 import json
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from indexer.archive import FORMAT, HEAD, MEMBER, MIB, STORE, SUMS, Head
+from indexer.archive import FORMAT, HEAD, MEMBER, MIB, STORE, SUMS, Head, PlainMember
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.generations import sync
 from indexer.lock import writer_lock
@@ -22,11 +23,13 @@ from indexer.manifest import read_manifest
 from indexer.progress import Progress, Step, silent
 
 _CHUNK = 1 << 20
-# Of what is read at once: the head and the list of checksums.
-_MOST = 64 << 20
+# Of what is read at once, in bytes: the head, the manifest and the list of checksums.
+_MOST = 4 << 20
+# An index has a few hundred files.
+_MEMBERS = 10_000
 _BROKEN = (
-    tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError,
-    ValueError, TypeError, KeyError, OverflowError,
+    tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, TypeError, KeyError,
+    OverflowError, AttributeError, RecursionError,
 )  # fmt: skip
 
 
@@ -50,9 +53,12 @@ class Restoration:
 
         What a killed run has left there, under the name with `.restoring`, is cleared first.
 
+        No more is written than the backup says it holds, and nothing where that has no room.
+
         Raises:
             ClozeError: the file is no backup or a newer one, or the folder holds something.
             DamagedIndexError: the backup is not what was written.
+            OSError: the disk is too small.
         """
         folder = self.folder
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
@@ -82,6 +88,8 @@ class Restoration:
             with self._opened(file) as (archive, first):
                 head = self._head(_content(archive, first))
                 self._total = head.bytes
+                if head.bytes > shutil.disk_usage(scratch).free:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 for member in iter(archive.next, None):
                     if member.name == SUMS:
                         self._compare(_content(archive, member))
@@ -100,7 +108,7 @@ class Restoration:
         file.seek(0)
         stream: Any = gzip.GzipFile(fileobj=file, mode="rb") if compressed else file
         try:
-            archive = tarfile.open(fileobj=stream, mode="r|")
+            archive = tarfile.open(fileobj=stream, mode="r|", tarinfo=PlainMember)
             first = archive.next()
             if first is None or first.name != HEAD:
                 raise tarfile.ReadError(f"it does not begin with {HEAD}")
@@ -116,7 +124,7 @@ class Restoration:
         self._sums[HEAD] = hashlib.sha256(content).hexdigest()
         said = json.loads(content)
         for what, known in (("backup_format", FORMAT), ("index_format", INDEX_FORMAT)):
-            if int(said[what]) > known:
+            if type(said[what]) is int and said[what] > known:
                 raise ClozeError(
                     f"{self.file} has {what.replace('_', ' ')} {said[what]}, this cloze reads up "
                     f"to {known}; upgrade cloze-search"
@@ -127,8 +135,9 @@ class Restoration:
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, scratch: Path, progress: Progress
     ) -> None:
         name = member.name
-        if not MEMBER.fullmatch(name) or member.type != tarfile.REGTYPE or name in self._sums:
+        if not MEMBER.fullmatch(name) or name in self._sums:
             raise self._damaged(f"it holds {name[:80]!r}, which is no file of an index")
+        self._check_size(member)
         path = scratch / name
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
@@ -141,6 +150,15 @@ class Restoration:
             target.flush()
             os.fsync(target.fileno())
         self._sums[name] = digest.hexdigest()
+
+    def _check_size(self, member: tarfile.TarInfo) -> None:
+        """Check that what a member brings is no more than the backup says of itself."""
+        if self._read + member.size > self._total:
+            raise self._damaged(f"{HEAD} says {self._total:,} bytes, but it holds more")
+        if len(self._sums) > _MEMBERS:
+            raise self._damaged(f"it holds more than {_MEMBERS:,} files")
+        if member.name == MANIFEST:
+            _check_small(member)
 
     def _compare(self, content: bytes) -> None:
         listed = {}
@@ -158,7 +176,11 @@ class Restoration:
         """Check that what was unpacked is one index, and put its folders on disk."""
         if MANIFEST not in self._sums:
             raise self._damaged(f"it has no {MANIFEST}")
-        store = f"{read_manifest(scratch).data}/{STORE}".removeprefix("./")
+        try:
+            data = read_manifest(scratch).data
+        except (*_BROKEN, DamagedIndexError) as error:
+            raise self._damaged(f"its {MANIFEST} can't be read") from error
+        store = f"{data}/{STORE}".removeprefix("./")
         if store not in self._sums:
             raise self._damaged(f"it has no {store}")
         for folder in (path for path in scratch.rglob("*") if path.is_dir()):
@@ -183,9 +205,13 @@ def _chunks(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    if member.size > _MOST:
-        raise ValueError(f"{member.name} has {member.size:,} bytes")
+    _check_small(member)
     return b"".join(_chunks(archive, member))
+
+
+def _check_small(member: tarfile.TarInfo) -> None:
+    if member.size > _MOST:
+        raise ValueError(f"{member.name} has {member.size:,} bytes, and {_MOST:,} at most")
 
 
 @contextmanager

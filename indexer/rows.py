@@ -2,11 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.plan import Kind
 from indexer.records import PASSAGE_BITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Rows that may be among the best, with scores, and how they were found.
+
+    Scores are those of the kernel where `exact`; every other row's score is below `bound`, as far
+    as one is known. `kind`, `effort` and `recall` are those of a Plan.
+    """
+
+    scores: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    exact: bool = False
+    bound: float = -np.inf
+    kind: Kind = "flat"
+    effort: int | None = None
+    recall: float | None = 1.0
 
 
 class Rows(ABC):
@@ -15,9 +34,6 @@ class Rows(ABC):
     What proposes candidates differs by kind; scores come from the stored float16 numbers by one
     kernel, so they depend on neither the kind, the number of threads nor the history of the rows.
     """
-
-    # Whether proposed scores are those of the kernel.
-    exact = False
 
     def __init__(self, numbers: NDArray[np.int64], alive: NDArray[np.bool_], norm: float) -> None:
         """Start with rows: `numbers` and `alive` are [rows], `norm` the greatest of any row."""
@@ -53,11 +69,15 @@ class Rows(ABC):
 
     def set_alive(self, documents: Iterable[int], *, alive: bool) -> int:
         """Let the rows of these documents count or not; return for how many that is new."""
-        changed = 0
-        for document in documents:
-            rows = self.rows_of(document)
-            changed += int((self.alive[rows] != alive).sum())
-            self.alive[rows] = alive
+        wanted = np.fromiter(documents, dtype=np.int64)
+        wanted = wanted[wanted <= self.last_document]
+        first = np.searchsorted(self._of, wanted)
+        counts = np.searchsorted(self._of, wanted, side="right") - first
+        # Each document's rows in turn: its first one, and how far behind that.
+        behind = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = np.repeat(first, counts) + behind
+        changed = int((self.alive[rows] != alive).sum())
+        self.alive[rows] = alive
         return changed
 
     def rows_of(self, document: int) -> slice:
@@ -86,10 +106,8 @@ class Rows(ABC):
         """Return rows as stored: [rows, dimension]."""
 
     @abstractmethod
-    def propose(
-        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-        """Return scores and rows of the best, and a bound for the scores of the rows left out."""
+    def propose(self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]) -> Proposal:
+        """Return at least `limit` of the best rows that a mask leaves, or all if they are fewer."""
 
     def score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
         """Multiply row by row in float32, summed per row, so that no row feels another."""

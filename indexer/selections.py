@@ -62,7 +62,7 @@ class Selections:
 
     def numbers(self, upto: int) -> "NDArray[np.int64]":
         """Return the numbers of all documents visible at a sequence number, ascending."""
-        return self._remembered.get(self._key(b"", upto), lambda: self._visible(upto))
+        return self._remembered.get(self._stand(), (b"", upto), lambda: self._visible(upto))
 
     def _visible(self, upto: int) -> "NDArray[np.int64]":
         from indexer.filters.selection import without
@@ -89,8 +89,8 @@ class Selections:
         """
         # As JSON, because Python holds true, 1 and 1.0 for one.
         text = json.dumps(to_json(condition)).encode()
-        key = self._key(hashlib.blake2b(text).digest(), upto)
-        return self._remembered.get(key, lambda: self._matching(condition, upto))
+        what = (hashlib.blake2b(text).digest(), upto)
+        return self._remembered.get(self._stand(), what, lambda: self._matching(condition, upto))
 
     def _matching(self, condition: Filter, upto: int) -> "NDArray[np.int64]":
         from indexer.filters.selection import Source, select, without
@@ -112,9 +112,9 @@ class Selections:
 
         return Remembered()
 
-    def _key(self, what: bytes, upto: int) -> tuple[object, ...]:
-        """Name a selection by all that its numbers depend on, our own unfinished writes too."""
-        return (what, upto, self.sequence, self.purges, self._db.total_changes)
+    def _stand(self) -> tuple[int, ...]:
+        """Return all that selections depend on beside what is asked, our unfinished writes too."""
+        return (self.sequence, self.purges, self._db.total_changes)
 
     def _numbers(self, query: str, values: Sequence[Any]) -> "NDArray[np.int64]":
         """Read the column `document` of a query: ascending, each number once."""

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.rows import Rows, greatest_norm
+from indexer.rows import Proposal, Rows, greatest_norm
 
 # Rows scored one by one, by the exact kernel, cost less than a masked scan below this share.
 _SURVIVORS = 0.1
@@ -37,18 +37,17 @@ class Shard(Rows):
             self._renumber(np.concatenate([self.ids, ids]))
             self.norm = max(self.norm, greatest_norm(vectors))
 
-    def propose(
-        self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    def propose(self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]) -> Proposal:
         """Return FAISS's scores and rows of the best, and a bound for all rows left out."""
         count = int(mask.sum())
         if count <= max(limit, int(self.size * _SURVIVORS)):
             survivors = np.flatnonzero(mask)
-            return self.score(survivors, query), survivors, -np.inf
+            return Proposal(scores=self.score(survivors, query), rows=survivors, exact=True)
         parameters = None
         if count < self.size:
             bits = np.packbits(mask, bitorder="little")
             selector = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
             parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # stubs lack it
         proposed, rows = self._index.search(query[None], limit, params=parameters)
-        return proposed[0].astype(np.float64), rows[0], float(proposed[0, -1])
+        scores = proposed[0].astype(np.float64)
+        return Proposal(scores=scores, rows=rows[0], bound=float(scores[-1]))

@@ -1,6 +1,7 @@
 """The store of one commit, read while others write, and copied into a file of its own."""
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ class StoreSnapshot:
     def copied(self, target: Path, tell: Callable[[int], None]) -> Iterator[Path]:
         """Write the snapshot to a file that is removed at the end; `tell` hears of bytes done.
 
+        What lies there under its name (see `leftovers`) is replaced.
+
         Raises:
             DamagedIndexError: SQLite finds the copy not sound.
             OSError: it can't be written.
@@ -85,6 +88,12 @@ class StoreSnapshot:
         self._db.close()
 
 
+def leftovers(database: Path) -> list[Path]:
+    """Return the files that making a copy of this name would replace."""
+    paths = (database.with_name(database.name + end) for end in _BESIDE)
+    return [path for path in paths if os.path.lexists(path)]
+
+
 def _remove(database: Path) -> None:
-    for end in _BESIDE:
-        database.with_name(database.name + end).unlink(missing_ok=True)
+    for path in leftovers(database):
+        path.unlink(missing_ok=True)

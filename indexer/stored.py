@@ -1,8 +1,10 @@
 """The reading half of the store: documents, passages, vectors and metadata, by number or id."""
 
 import json
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from indexer.coverage import coverage, digest
@@ -11,6 +13,23 @@ from indexer.records import PASSAGE_BITS, Change, Row
 from indexer.selections import VISIBLE, Selections
 
 _CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A document as its bytes lie there, None where they are lost, with the hashes written with it.
+
+    `astray`: it is live, but the index of ids does not give its number for its id.
+    """
+
+    number: int
+    id: bytes | None
+    title: bytes | None
+    text: bytes | None
+    metadata: bytes | None
+    text_hash: bytes
+    metadata_hash: bytes
+    astray: bool
 
 
 class StoredRecords(Selections):
@@ -90,14 +109,35 @@ class StoredRecords(Selections):
                 )
         return found
 
-    def texts(self, numbers: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+    def kept(self, numbers: Sequence[int]) -> dict[int, Kept]:
+        """Return all that tells whether documents are what was written, by their numbers."""
+        found = {}
+        for chunk in _chunks(numbers):
+            # As bytes, because SQLite does not say in which row there is no UTF-8.
+            for row in self._db.execute(
+                "SELECT number, CAST(id AS BLOB), CAST(title AS BLOB), CAST(text AS BLOB), "
+                "CAST(metadata AS BLOB), text_hash, metadata_hash, deleted IS NULL AND NOT EXISTS ("
+                "SELECT 1 FROM documents AS listed INDEXED BY live WHERE listed.id = documents.id "
+                "AND listed.number = documents.number AND listed.deleted IS NULL) "
+                f"FROM documents LEFT JOIN contents USING (number) WHERE number IN "
+                f"({_marks(chunk)})",
+                chunk,
+            ):
+                found[row[0]] = Kept(*row)
+        return found
+
+    def texts(self, numbers: Sequence[int]) -> Generator[tuple[int, str, str], None, None]:
         """Stream (number, title, text) of documents that are there, numbers ascending."""
         for chunk in _chunks(numbers):
-            yield from self._db.execute(
+            rows = self._db.execute(
                 "SELECT number, title, text FROM contents "
                 f"WHERE number IN ({_marks(chunk)}) ORDER BY number",
                 chunk,
             )
+            # A generator that "yields from" a cursor closes it at its own end, which may come
+            # after that of the connection, when SQLite refuses it.
+            for row in rows:  # noqa: UP028
+                yield row
 
     def windows(self, passages: Sequence[int]) -> dict[int, tuple[int, int]]:
         """Return the code points [start, end) of passages, by their numbers."""
@@ -121,33 +161,21 @@ class StoredRecords(Selections):
             )
         return found
 
-    def text_hashes(self, numbers: Sequence[int]) -> dict[int, bytes]:
-        """Return the hashes of documents' titles and texts that were written with them."""
-        found: dict[int, bytes] = {}
-        for chunk in _chunks(numbers):
-            found.update(
-                self._db.execute(
-                    f"SELECT number, text_hash FROM documents WHERE number IN ({_marks(chunk)})",
-                    chunk,
-                )
-            )
-        return found
-
     def vectors(self, after: int) -> Iterator[tuple[int, bytes]]:
         """Stream (passage, float16 vector) of every document numbered above `after`."""
-        yield from self._db.execute(
+        return self._db.execute(
             "SELECT passage, vector FROM passages WHERE passage >= ? ORDER BY passage",
             [(after + 1) << PASSAGE_BITS],
         )
 
-    def live_texts(self) -> Iterator[tuple[int, str, str]]:
+    def live_texts(self) -> sqlite3.Cursor:
         """Stream (number, title, text) of every live document, in the order they were added."""
-        yield from self._db.execute(
+        return self._db.execute(
             "SELECT number, title, text FROM documents JOIN contents USING (number) "
             "WHERE deleted IS NULL ORDER BY number"
         )
 
-    def all_live(self) -> Iterator[tuple[int, Document]]:
+    def all_live(self) -> Generator[tuple[int, Document], None, None]:
         """Stream every live document with its number, in the order they were added."""
         rows = self._db.execute(
             "SELECT number, id, title, text, metadata FROM documents JOIN contents USING (number) "
@@ -159,14 +187,14 @@ class StoredRecords(Selections):
                 Document(id=document, title=title, text=text, metadata=json.loads(metadata)),
             )
 
-    def live_ids(self) -> Iterator[str]:
+    def live_ids(self) -> Generator[str, None, None]:
         """Stream the ids of all live documents."""
         for (document,) in self._db.execute("SELECT id FROM documents WHERE deleted IS NULL"):
             yield document
 
     def hashes(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Stream (number, text hash, metadata hash) of all live documents."""
-        yield from self._db.execute(
+        return self._db.execute(
             "SELECT number, text_hash, metadata_hash FROM documents WHERE deleted IS NULL "
             "ORDER BY number"
         )

@@ -12,7 +12,6 @@ from indexer.frozen import frozen_postings, is_frozen
 from indexer.lexical import Lexical
 from indexer.lock import writer_lock
 from indexer.migration import upgrade
-from indexer.refusals import refusal
 from indexer.store import Store
 
 
@@ -36,9 +35,7 @@ def open_structures(
         store = Store(data / "store.sqlite")
         try:
             lexical = Lexical(home, analyzer, title_weight)
-        except DamagedIndexError as error:
-            if refusal(error):  # the files may be sound
-                raise (error.__cause__ or error) from None
+        except DamagedIndexError:
             lexical = None
     if lexical is None:
         lexical = _derive(folder, home, store, analyzer, title_weight, notices)

@@ -8,6 +8,7 @@ and the bytes of a FAISS index where there is one.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from indexer.errors import DamagedIndexError
 SUFFIX = ".safetensors"
 _CHUNK = 8 << 20
 _TYPES = {"F16": np.float16, "I64": np.int64, "U64": np.uint64, "U8": np.uint8}
+_PARTS = ("rows", "sums", "numbers", "alive", "faiss")
 _LENGTH = 8  # of the header's length, in front of it
 _HEADER_LIMIT = 1 << 20
 _UNKNOWN = "0" * 64
@@ -176,7 +178,7 @@ def read(path: Path, dimension: int, threads: int) -> Contents:
             numbers=np.array(numbers),
             alive=bits.astype(bool),
             notes=layout.notes,
-            index=_index(layout.part("faiss")) if has_index else None,
+            index=_index(path, layout.part("faiss"), rows.shape) if has_index else None,
         )
 
 
@@ -205,11 +207,24 @@ def damaged_parts(path: Path, threads: int) -> list[str]:
         ]
 
 
-def _index(raw: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - any kind of FAISS index
+def _index(path: Path, raw: NDArray[np.uint8], shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - any kind
+    """Read a FAISS index whose codes stay in the file's own pages."""
     # The stubs lack this reader, and what keeps Python objects alive with others.
     reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(raw), len(raw))  # type: ignore[attr-defined]
-    index: Any = faiss.read_index(reader)
-    index.referenced_objects = (raw,)  # its codes are the file's own pages
+    try:
+        index: Any = faiss.read_index(reader)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DamagedIndexError(
+            f"{path} has an index that this FAISS {faiss.__version__} can't read ({reason}); it is "
+            "rebuilt from the store"
+        ) from error
+    if (index.ntotal, index.d) != shape:
+        raise DamagedIndexError(
+            f"{path} has an index of {index.ntotal} rows of {index.d} numbers for rows of "
+            f"{shape[0]} of {shape[1]}; it is rebuilt from the store"
+        )
+    index.referenced_objects = (raw,)
     return index
 
 
@@ -234,10 +249,29 @@ class _Layout:
                 f"the header of {path} has sha256 {digest[:12]}…, its name says "
                 f"{path.stem[:12]}…; it is rebuilt from the store"
             )
-        tensors = json.loads(header[_LENGTH:])
-        digests = tensors.pop("__metadata__")
-        notes = json.loads(digests.pop("notes"))
-        return cls(path, len(header), tensors, digests, notes)
+        try:
+            tensors = json.loads(header[_LENGTH:])
+            digests = tensors.pop("__metadata__")
+            notes = json.loads(digests.pop("notes"))
+            layout = cls(path, len(header), tensors, digests, notes)
+            layout._check_sizes(os.fstat(descriptor).st_size)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedIndexError(
+                f"{path} has a header that can't be read ({error}); it is rebuilt from the store"
+            ) from error
+        return layout
+
+    def _check_sizes(self, size: int) -> None:
+        """Check that parts are as long as their shapes say, and within the file."""
+        rows = self.tensors["rows"]["shape"][0]
+        for name in _PARTS:
+            kind, shape = _TYPES[self.tensors[name]["dtype"]], self.tensors[name]["shape"]
+            start, end = self.span(name)
+            fits = end - start == math.prod(shape) * np.dtype(kind).itemsize
+            if not (fits and self.start <= start <= end <= size):
+                raise ValueError(f"its {name} lie at {start} to {end} of {size} bytes")
+            if name in ("sums", "numbers") and shape != [rows]:
+                raise ValueError(f"it has {shape} {name} for {rows} rows")
 
     def span(self, name: str) -> tuple[int, int]:
         start, end = self.tensors[name]["data_offsets"]

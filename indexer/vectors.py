@@ -7,7 +7,8 @@ from indexer import vector_file
 from indexer.construction import Wish
 from indexer.dense import Dense
 from indexer.errors import ClozeError, DamagedIndexError
-from indexer.lock import writer_lock
+from indexer.lock import WAIT_SECONDS, writer_lock
+from indexer.manifest import check_unchanged
 from indexer.questions import questions
 
 if TYPE_CHECKING:
@@ -29,13 +30,31 @@ def open_vectors(index: "Index") -> Dense:
         index.threads,
         Wish(faiss=manifest.faiss, recall=manifest.recall),
         lambda passages: questions(index, passages),
+        index.device,
     )
     index.notices += dense.damage
     dense.catch_up(index.store, index.sequence)
     if dense.damage and index.sequence == index.store.sequence:
-        with contextlib.suppress(ClozeError, OSError), writer_lock(index.folder, wait=0):
-            dense.save()
+        if dense.exact:
+            with contextlib.suppress(ClozeError, OSError, RuntimeError):
+                save_vectors(index, dense, wait=0)
+        else:
+            index.notices.append(
+                f"the vectors are scanned whole until they have a file again; run: cloze compact "
+                f"{index.folder}"
+            )
     return dense
+
+
+def save_vectors(index: "Index", dense: Dense, *, wait: float = WAIT_SECONDS) -> None:
+    """Write the file of vectors, and put it in place under the writer's lock.
+
+    Raises:
+        ClozeError: another process holds the lock, or has put other data in place.
+    """
+    with dense.saved() as publish, writer_lock(index.folder, wait=wait):
+        check_unchanged(index.folder, index.manifest)
+        publish()
 
 
 def vectors_report(index: "Index") -> dict[str, Any] | None:

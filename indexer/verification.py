@@ -74,6 +74,9 @@ def _postings(index: Index) -> Iterator[str]:
 
 
 def _vectors(index: Index) -> Iterator[str]:
+    if broken := index.dense.damaged_parts():
+        yield from broken
+        return  # reading on would meet the same
     visible = index.store.numbers(index.sequence)
     rows, vectors = index.dense.rows()
     place = f"{index.dense.home}"

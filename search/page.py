@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.documents import Document
-from indexer.errors import DamagedIndexError
 from indexer.index import Index
-from indexer.preparation import text_hash
 from search.fusion import Ranking
 from search.highlight import highlight
 from search.hits import Hit, Place, Request, ScoredPassage, Span
+from search.integrity import intact, intact_window
 from search.retrieval import Retrieved
 
 _STAGES = ("lexical", "dense", "fused")
@@ -32,14 +31,14 @@ def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> t
     """Read a page's documents, and find in each the query's words and its best passages.
 
     Raises:
-        DamagedIndexError: a text is not the one that was written.
+        DamagedIndexError: a document, or the place of a passage, is not what was written.
     """
-    documents = _intact(index, page.numbers)
+    documents = intact(index, page.numbers)
     places = {
         stage: ranking.places(page.numbers, index.store.ids)
         for stage, ranking in page.stages.items()
     }
-    windows = _windows(index, found, request, page.numbers)
+    windows = _windows(index, found, request, documents)
     terms = frozenset(index.analyzer.terms(request.query))
     hits = []
     for rank, number in enumerate(page.numbers, request.offset + 1):
@@ -76,34 +75,20 @@ def _widest(document: Document, passages: Sequence[ScoredPassage]) -> tuple[int,
     return (passages[0].start, passages[0].end) if passages else (0, len(document.text))
 
 
-def _intact(index: Index, numbers: Sequence[int]) -> dict[int, Document]:
-    """Read documents, each held against the hash that was written with it."""
-    documents = index.store.documents(numbers)
-    for number, written in index.store.text_hashes(numbers).items():
-        read = text_hash(documents[number]) if number in documents else b""
-        if read != written:
-            name = repr(documents[number].id) if number in documents else f"number {number}"
-            raise DamagedIndexError(
-                f"{index.store.path}: the text of document {name} has hash {read.hex() or 'none'}, "
-                f"{written.hex()} was written; see what else is damaged with: "
-                f"cloze verify {index.folder}"
-            )
-    return documents
-
-
 def _windows(
-    index: Index, found: Retrieved, request: Request, numbers: Sequence[int]
+    index: Index, found: Retrieved, request: Request, documents: Mapping[int, Document]
 ) -> dict[int, tuple[ScoredPassage, ...]]:
     """Return each hit's best passages, which need the query's vector."""
-    scored = _scored(index, found, request.passages, numbers)
+    scored = _scored(index, found, request.passages, list(documents))
     places = index.store.windows([passage for pairs in scored.values() for passage, _ in pairs])
-    return {
-        number: tuple(
-            ScoredPassage(start=places[passage][0], end=places[passage][1], score=score)
-            for passage, score in scored.get(number, ())
-        )
-        for number in numbers
-    }
+    shown: dict[int, tuple[ScoredPassage, ...]] = {}
+    for number, document in documents.items():
+        passages = []
+        for passage, score in scored.get(number, ()):
+            start, end = intact_window(index, document, places.get(passage))
+            passages.append(ScoredPassage(start=start, end=end, score=score))
+        shown[number] = tuple(passages)
+    return shown
 
 
 def _scored(

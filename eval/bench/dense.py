@@ -51,11 +51,12 @@ def bench_dense(
     """
     texts = _texts(queries_file, queries) if queries_file else []
     with Index.open(folder, threads=threads) as index:
-        tell(f"{folder}: encoding queries")
-        vectors = _questions(index, queries)
+        tell(f"{folder}: reading {index.dense.count:,} vectors, encoding queries")
+        numbers, rows = index.dense.rows()
+        vectors = _questions(index, numbers, queries)
         asked = index.encoder.encode_queries(texts) if texts else None
-        tell(f"{index.dense.count:,} vectors: copying them as float32")
-        flat = Flat(*index.dense.rows(), index.threads)
+        flat = Flat(numbers, rows, index.threads)
+        del rows
         depths = list(dict.fromkeys((BEST, index.depth)))
         result = {
             "bench": "dense",
@@ -87,12 +88,13 @@ def _texts(path: str, count: int) -> list[str]:
     return random.Random(0).sample(texts, min(count, len(texts)))
 
 
-def _questions(index: Index, count: int) -> _Vectors:
+def _questions(index: Index, numbers: NDArray[np.int64], count: int) -> _Vectors:
     """Return the query vectors of a sentence each of passages drawn by a seed."""
-    numbers, _ = index.dense.rows()
     if not len(numbers):
         raise ClozeError(f"{index.folder} has no vectors to search; index documents first")
-    _ = index.encoder  # where it can't be had, this says so
+    # Where the encoder can't be had, this says so. And one call before many: OpenVINO's first ones,
+    # from two threads, can wait for each other.
+    index.encoder.encode_queries([str(index.folder)])
     rng = np.random.default_rng(_SEED)
     drawn = rng.choice(numbers, min(count, len(numbers)), replace=False)
     return questions(index, drawn.tolist())
@@ -177,7 +179,9 @@ def _filtered(
     for share, places, lowest in zip(_SHARES, among, tenths, strict=True):
         tell(f"filter of {share * 100:g}%")
         found[f"{share:g}"] = {"documents": len(places)} | {
-            f"depth_{depth}": _filtered_search(index, vectors, depth, flat.documents[places], lowest)
+            f"depth_{depth}": _filtered_search(
+                index, vectors, depth, flat.documents[places], lowest
+            )
             for depth in depths
         }
     return found

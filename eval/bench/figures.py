@@ -2,13 +2,13 @@
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_PACKAGES = ("faiss-cpu", "numpy", "openvino", "tantivy", "tokenizers", "torch")
+_PACKAGES = ("faiss-cpu", "faiss-gpu", "numpy", "openvino", "tantivy", "tokenizers", "torch")
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:
@@ -23,8 +23,16 @@ def machine(threads: int) -> dict[str, Any]:
         "processor": processor(),
         "threads": threads,
         "python": platform.python_version(),
-        **{package: version(package) for package in _PACKAGES},
+        **{package: found for package in _PACKAGES if (found := _version(package))},
     }
+
+
+def _version(package: str) -> str | None:
+    """Return a package's version, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def processor() -> str:

@@ -25,9 +25,9 @@ class Flat:
         self.documents, self._starts = np.unique(numbers >> PASSAGE_BITS, return_index=True)
         self._pieces = [_piece(part) for part in np.array_split(rows, threads)]
         # FAISS scans for one query with one thread; shards are how it uses several.
-        self._side_by_side, self._in_turn = (
-            faiss.IndexShards(rows.shape[1], threaded, True) for threaded in (True, False)
-        )
+        shards: Any = faiss.IndexShards  # the stubs lack the dimension
+        self._side_by_side = shards(rows.shape[1], True, True)
+        self._in_turn = shards(rows.shape[1], False, True)
         for piece in self._pieces:
             self._side_by_side.add_shard(piece)
             self._in_turn.add_shard(piece)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from eval.commands.extras import check_installed
-from indexer.commands.console import IndexFolder, Threads, emit
+from indexer.commands.console import IndexFolder, Threads, emit, notice
 
 bench = typer.Typer(
     help="Measure speed, as ratios side by side in one run.",
@@ -18,23 +18,7 @@ Documents = Annotated[int, typer.Option(help="How many documents of the corpus")
 Model = Annotated[
     str | None, typer.Option(help="Checkpoint folder or hub id [default: all-MiniLM-L6-v2]")
 ]
-
-
-@bench.command("query")
-def bench_query(
-    corpus: Corpus,
-    documents: Documents = 100_000,
-    queries: Annotated[int, typer.Option(help="How many queries to time")] = 500,
-    model: Model = None,
-    threads: Threads = None,
-) -> None:
-    """Time hybrid queries against encoding them, in turn."""
-    from indexer.threads import budget
-
-    budget(threads)
-    from eval.bench.query import bench_query
-
-    emit(bench_query(corpus, documents, queries, model, threads))
+Plot = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw the result as a picture")]
 
 
 @bench.command("index")
@@ -104,3 +88,69 @@ def bench_upsert(
     from eval.bench.upsert import bench_upsert
 
     emit(bench_upsert(index, changes, threads))
+
+
+@bench.command("dense")
+def bench_dense(
+    index: IndexFolder,
+    queries: Annotated[int, typer.Option(min=1, help="How many sentences of passages")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed")] = 3,
+    queries_file: Annotated[
+        str | None, typer.Option(help="Recall on the queries of a file too (at most --queries)")
+    ] = None,
+    plot: Plot = None,
+    threads: Threads = None,
+) -> None:
+    """Hold the vectors' search against FAISS's flat scan: time, recall, filters, memory."""
+    from indexer.threads import budget
+
+    budget(threads)
+    _check_plot(plot)
+    from eval.bench.dense import bench_dense
+
+    result = bench_dense(index, queries, rounds, queries_file, threads, notice)
+    emit(result)
+    if plot:
+        from eval.bench.charts import recall_chart
+
+        recall_chart(result, plot)
+
+
+@bench.command("growth")
+def bench_growth(
+    index: IndexFolder,
+    sizes: Annotated[
+        str, typer.Option(help="Documents of each index, with commas")
+    ] = "1000,10000,100000,1000000",
+    queries: Annotated[int, typer.Option(min=1, help="How many queries to time")] = 200,
+    keep: Annotated[
+        str | None, typer.Option(help="Keep the indexes in this folder, and use them again")
+    ] = None,
+    plot: Plot = None,
+    threads: Threads = None,
+) -> None:
+    """Time hybrid queries against encoding them, on the first N documents of an index."""
+    from indexer.errors import ClozeError
+    from indexer.threads import budget
+
+    budget(threads)
+    _check_plot(plot)
+    asked = [size.strip() for size in sizes.split(",")]
+    if not all(size.isdecimal() and int(size) for size in asked):
+        raise ClozeError(f"--sizes is {sizes!r}; give numbers with commas, as in 1000,10000")
+    from eval.bench.growth import bench_growth
+
+    result = bench_growth(index, [int(size) for size in asked], queries, keep, threads, notice)
+    emit(result)
+    if plot:
+        from eval.bench.charts import growth_chart
+
+        growth_chart(result, plot)
+
+
+def _check_plot(plot: str | None) -> None:
+    if plot:
+        check_installed()
+        from eval.bench.charts import check_plot
+
+        check_plot(plot)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import select
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from indexer.corpus.fields import BadRecord
+from indexer.errors import ClozeError
 
 _MEMORY = 1 << 29  # bytes beside those for the document
 _MEMORY_FACTOR = 16  # bytes for each byte that a document may have
@@ -40,6 +42,9 @@ class Worker:
 
         A process that crashes, needs more than 512 MiB and 16 times the limit, or says nothing for
         60 seconds and one for each 100 kB of a document is killed, and is a BadRecord.
+
+        Raises:
+            ClozeError: the process or its library could not start, whatever the document.
         """
         request = {
             "format": format,
@@ -49,12 +54,20 @@ class Worker:
             "path": path,
         }
         patience = _SECONDS + (len(data) or limit) / _BYTES_A_SECOND
-        answered = False
+        ready = answered = False
         try:
-            self._send(json.dumps(request).encode() + b"\n" + data)
+            try:
+                self._send(json.dumps(request).encode() + b"\n" + data)
+            except BrokenPipeError:
+                # What it said before tells whether it had started.
+                ready = self._receive(patience).get("ready", False)
+                raise
+            ready = self._receive(patience)["ready"]
             while not (answer := self._receive(patience)).get("end"):
                 yield answer
             answered = True
+        except (BrokenPipeError, EOFError):
+            raise (_crashed() if ready else _not_started(format)) from None
         finally:
             if not answered:
                 self.stop()
@@ -72,6 +85,8 @@ class Worker:
                     pipe.close()  # type: ignore[union-attr]
 
     def _send(self, message: bytes) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            self.stop()  # it died after its last answer
         if self._process is None:
             # One arena, no threads: what they set aside would count as memory.
             environment = os.environ | {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
@@ -86,11 +101,8 @@ class Worker:
             )
         assert self._process.stdin is not None
         view = memoryview(message)
-        try:
-            while view:
-                view = view[self._process.stdin.write(view) :]
-        except BrokenPipeError:
-            raise self._lost() from None
+        while view:
+            view = view[self._process.stdin.write(view) :]
 
     def _receive(self, patience: float) -> Any:  # noqa: ANN401 - JSON
         """Return the next answer; wait for it as long as patience lasts, in seconds."""
@@ -106,15 +118,25 @@ class Worker:
                 raise BadRecord(problem, "make it simpler or leave it out")
             piece = os.read(output.fileno(), _CHUNK)
             if not piece:
-                raise self._lost()
+                raise EOFError
             self._received += piece
         line = bytes(self._received[:end])
         del self._received[: end + 1]
         return json.loads(line)
 
-    def _lost(self) -> BadRecord:
-        problem = "its parser crashed or ran out of memory: the file is damaged or too large"
-        return BadRecord(problem, "get the file again or split it")
+
+def _crashed() -> BadRecord:
+    problem = "its parser crashed or ran out of memory: the file is damaged or too large"
+    return BadRecord(problem, "get the file again or split it")
+
+
+def _not_started(format: str) -> ClozeError:
+    _, highest = resource.getrlimit(resource.RLIMIT_AS)
+    bound = "no limit" if highest == resource.RLIM_INFINITY else f"{highest >> 10} KiB"
+    return ClozeError(
+        f"the process that reads {format} could not load its library (ulimit -v: {bound}); give it "
+        'more memory, or install it anew: pip install --force-reinstall "cloze-search[readers]"'
+    )
 
 
 @cache

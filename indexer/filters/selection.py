@@ -19,6 +19,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 _NONE = np.empty(0, dtype=np.int64)
 _MERGE_AT = 4_000_000  # numbers that an `or` holds before it merges them
 _KEPT = 8_000_000  # numbers of all remembered selections: 64 MB
+_ENTRY = 64  # numbers that take the room of a selection's key and array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,23 +113,32 @@ def _affirmed(filter: Filter, source: Source) -> Numbers:
 
 
 class Remembered:
-    """The selections last used, as many as fit into a bounded memory; at least the last one."""
+    """The selections last used of one state, as many as fit into a bounded memory, one at least."""
 
     def __init__(self, kept: int = _KEPT) -> None:
-        """Remember at most `kept` document numbers."""
+        """Remember at most `kept` document numbers, where each selection counts as 64 more."""
         self._kept = kept
         self._held = 0
+        self._state: Hashable = None
         self._selections: OrderedDict[Hashable, Numbers] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Numbers]) -> Numbers:
-        """Return what was made for a key, making it where it isn't remembered; read-only."""
+    def get(self, state: Hashable, what: Hashable, make: Callable[[], Numbers]) -> Numbers:
+        """Return what was made in a state, making it where it isn't remembered; read-only.
+
+        All that was made in another state is forgotten.
+        """
+        if state != self._state:
+            self._selections.clear()
+            self._state, self._held = state, 0
+        # With its state, since making one may meet the next.
+        key = (state, what)
         if key in self._selections:
             self._selections.move_to_end(key)
             return self._selections[key]
         made = make()
         made.flags.writeable = False
         self._selections[key] = made
-        self._held += len(made)
+        self._held += len(made) + _ENTRY
         while self._held > self._kept and len(self._selections) > 1:
-            self._held -= len(self._selections.popitem(last=False)[1])
+            self._held -= len(self._selections.popitem(last=False)[1]) + _ENTRY
         return made

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ OUTCOMES = (
 # What must not come: an error that is no line for people, a wrong answer, a dead process.
 BAD = ("unclean", "WRONG", "CRASH")
 _BATCH = 50
+# The vectors' index of half of the damages; the other half has too few to get one by itself.
+_FAISS = "IVF8,SQ8"
 # One damage takes well under a second; a child that hangs is a crash.
 _SECONDS = 60
 _QUERIES: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -70,10 +72,16 @@ class Result:
     note: str
 
 
-def make_base(folder: Path, model: Path) -> None:
-    """Make an index that has everything: dead rows, deletions, vectors, a log not folded in."""
-    with Index.open(folder.with_name("made"), Settings(model=str(model)), threads=1) as index:
-        index.add(scenario.first()[:100])
+def make_base(folder: Path, model: Path, faiss: str | None = None) -> None:
+    """Make an index that has everything: dead rows, deletions, vectors, a log not folded in.
+
+    With `faiss` it has vectors enough for an approximate index of that kind.
+    """
+    settings = Settings(model=str(model), faiss=faiss)
+    with Index.open(folder.with_name("made"), settings, threads=1) as index:
+        index.add(scenario.first()[: 300 if faiss else 100])
+        if faiss and index.dense.notes.get("factory") != faiss:
+            raise RuntimeError(f"the vectors have no index of kind {faiss}: {index.dense.notes}")
         index.delete(["d003", "d013"])
         # What reads keeps the log from being folded into the store.
         with Index.open(index.folder, threads=1) as reader, reader.reading():
@@ -130,8 +138,8 @@ def answers(folder: Path) -> tuple[list[Any], list[str]]:
 def assess(folder: Path, right: Sequence[list[Any]]) -> tuple[str, str]:
     """Open, search and verify a damaged copy; return the outcome and what it is known by.
 
-    `right`: the answers of the whole index, and of one whose postings were derived anew, which no
-    longer count deleted documents.
+    `right`: the answers of the whole index; of one whose postings were derived anew, which no
+    longer count deleted documents; and of one whose vectors were, which has no approximate index.
     """
     try:
         shown, notices = answers(folder)
@@ -162,8 +170,11 @@ def _child(base: Path, model: str, seed: int, first: int, last: int) -> None:
         whole = Path(home) / "whole"
         shutil.copytree(base, whole)
         right = [answers(whole)[0]]
-        shutil.rmtree(whole / "lexical")
-        right.append(answers(whole)[0])
+        for derived in ("lexical", "dense"):
+            shutil.rmtree(whole)
+            shutil.copytree(base, whole)
+            shutil.rmtree(whole / derived)
+            right.append(answers(whole)[0])
         for number in range(first, last):
             _tell(number)
             signal.alarm(_SECONDS)
@@ -180,11 +191,25 @@ def _tell(value: object) -> None:
     sys.stdout.flush()
 
 
-def run(base: Path, model: Path, seed: int, count: int) -> Iterator[Result]:
-    """Yield what comes of `count` damages, in children that may die."""
-    number = 0
-    while number < count:
-        last = min(count, number + _BATCH)
+def run(home: Path, model: Path, seed: int, count: int) -> Iterator[Result]:
+    """Yield what comes of `count` damages, half of them to an index with approximate vectors."""
+    shares = {None: range(count // 2), _FAISS: range(count // 2, count)}
+    for faiss, numbers in shares.items():
+        base = home / (faiss or "flat") / "base"
+        base.parent.mkdir()
+        make_base(base, model, faiss)
+        for result in _run(base, model, seed, numbers):
+            damage = result.damage
+            if faiss and damage.kind.startswith("dense/"):
+                damage = replace(damage, kind=f"{damage.kind} ({faiss})")
+            yield replace(result, damage=damage)
+
+
+def _run(base: Path, model: Path, seed: int, numbers: range) -> Iterator[Result]:
+    """Yield what comes of the damages of some numbers, in children that may die."""
+    number = numbers.start
+    while number < numbers.stop:
+        last = min(numbers.stop, number + _BATCH)
         command = [sys.executable, "-m", "tests.faults.flips", "--child"]
         process = subprocess.run(
             [*command, *map(str, (base, model, seed, number, last))],
@@ -232,10 +257,9 @@ def main() -> None:
         home = Path(place)
         os.environ.setdefault("CLOZE_HOME", str(home / "home"))
         model, _ = make_models(home)
-        make_base(home / "base", model)
         begin = time.monotonic()
         results = []
-        for result in run(home / "base", model, options.seed, options.count):
+        for result in run(home, model, options.seed, options.count):
             results.append(result)
             if result.outcome in BAD:
                 sys.stdout.write(

@@ -5,14 +5,13 @@ A wrong answer that nothing tells of, an error that is no line for people and a 
 
 from pathlib import Path
 
-from tests.faults.flips import BAD, make_base, run, table
+from tests.faults.flips import BAD, run, table
 
 _DAMAGES = 60
 
 
 def test_no_damage_gives_a_wrong_answer_without_a_word(tiny_model: Path, tmp_path: Path) -> None:
-    make_base(tmp_path / "base", tiny_model)
-    results = list(run(tmp_path / "base", tiny_model, seed=3, count=_DAMAGES))
+    results = list(run(tmp_path, tiny_model, seed=3, count=_DAMAGES))
     assert len(results) == _DAMAGES
     bad = [result for result in results if result.outcome in BAD]
     assert not bad, f"{bad}\n{table(results)}"

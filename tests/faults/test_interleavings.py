@@ -30,13 +30,13 @@ from hypothesis.stateful import (
 import indexer.batching
 import indexer.encoder
 import indexer.index
-from indexer import generations
+from indexer import generations, vector_file
 from indexer.creation import Settings
 from indexer.dense import Dense
 from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.index import Index
-from indexer.lexical import Lexical
+from indexer.lexical import Lexical, Rebuilt
 from indexer.models import find_model
 from indexer.progress import Step
 from indexer.records import PASSAGE_BITS
@@ -49,7 +49,8 @@ _BATCH = 3
 # Where a process can die: a function that is about to run, or one that has just run.
 _BEFORE: tuple[tuple[Any, str], ...] = (
     (Lexical, "catch_up"),
-    (Lexical, "rebuild"),
+    (Rebuilt, "_build"),
+    (Rebuilt, "publish"),
     (generations, "publish"),
     (generations, "prune"),
     (Dense, "save"),
@@ -120,6 +121,7 @@ class Points:
 
 
 POINTS = Points()
+_WRITTEN = vector_file.written
 
 
 def _guarded(function: Callable[..., Any], *, before: bool) -> Callable[..., Any]:
@@ -133,6 +135,13 @@ def _guarded(function: Callable[..., Any], *, before: bool) -> Callable[..., Any
         return found
 
     return guarded
+
+
+@contextmanager
+def _guarded_file(*contents: Any) -> Iterator[Callable[[], Path]]:  # noqa: ANN401
+    """Write a file of vectors with a point before it is put in its place, and one after."""
+    with _WRITTEN(*contents) as publish:
+        yield _guarded(_guarded(publish, before=True), before=False)
 
 
 class Histories(RuleBasedStateMachine):
@@ -324,6 +333,7 @@ def test_any_history_is_the_fresh_build_of_its_last_state(
         for owner, name in points:
             guarded = _guarded(getattr(owner, name), before=before)
             monkeypatch.setattr(owner, name, guarded)
+    monkeypatch.setattr(vector_file, "written", _guarded_file)
     # One encoder for all: compiling it takes longer than a history.
     encoder = Encoder(find_model(str(tiny_model)))
     monkeypatch.setattr(indexer.encoder, "Encoder", lambda *_, **__: encoder)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ from indexer.store import Store
 
 DIMENSION = 16
 COUNT = 3000
-FACTORIES = ("IVF8,SQ8", "IVF16,PQ8x4fsr", "IVF8,Flat", "HNSW16,SQ8", "SQ8")
+FACTORIES = ("IVF16,SQ8", "IVF16,PQ8x4fsr", "IVF16,Flat", "HNSW16,SQ8", "SQ8")
 SHARES = (0.5, 0.1, 0.01, 0.001, 0.0)
 
 
@@ -268,7 +270,10 @@ def test_the_kind_by_size(rows: int, wish: Wish, expected: str | None) -> None:
     assert wish.factory(rows, 384) == expected
 
 
-@pytest.mark.parametrize("factory", ["", "IVF8", "nonsense", "OPQ8,IVF8,PQ8", "IDMap,Flat", "PQ7"])
+@pytest.mark.parametrize(
+    "factory",
+    ["", "IVF8", "nonsense", "OPQ8,IVF8,PQ8", "IDMap,Flat", "PQ7", "PQ8", "HNSW16,PQ8", "RQ4x4"],
+)
 def test_a_factory_string_that_will_not_do(factory: str) -> None:
     with pytest.raises(ClozeError, match="--faiss") as error:
         make(factory, DIMENSION)
@@ -322,3 +327,41 @@ def test_every_single_bit_changes_a_rows_checksum() -> None:
             flipped[bit // 8] ^= 1 << bit % 8
             sums.add(int(vector_file.row_sums(np.frombuffer(bytes(flipped), "f2")[None])[0]))
         assert int(vector_file.row_sums(row)[0]) not in sums
+
+
+def _on_device(store: Store, home: Path, *, device: str) -> list[tuple[list[int], list[float]]]:
+    dense = Dense(home, DIMENSION, 1, Wish(faiss="IVF16,SQ8"), device=device)
+    dense.catch_up(store, store.sequence)
+    dense.save()
+    assert dense.notes["kind"] == "ivf"
+    found = [dense.search(query, 20) for query in queries(20)]
+    return [(each.numbers.tolist(), each.scores.tolist()) for each in found]
+
+
+def test_the_way_through_a_gpu_with_a_copy_on_the_cpu(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _on_device(source, tmp_path / "cpu", device="cpu")
+    copied: list[str] = []
+
+    def copy(resources: object, device: int, index: Any) -> Any:  # noqa: ANN401
+        copied.append(type(index).__name__)
+        return faiss.clone_index(index)
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", copy, raising=False)
+    assert _on_device(source, tmp_path / "gpu", device="cuda") == expected
+    assert copied == ["IndexFlatIP", "IndexIVFScalarQuantizer"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not faiss.get_num_gpus(), reason="FAISS sees no GPU")
+def test_a_gpu_builds_and_searches_and_the_cpu_serves(source: Store, tmp_path: Path) -> None:
+    """k-means on a GPU may differ in its last bits, and so do lists: most hits are the same."""
+    expected = _on_device(source, tmp_path / "cpu", device="cpu")
+    found = _on_device(source, tmp_path / "gpu", device="cuda")
+    shared = [len(set(a) & set(b)) / len(a) for (a, _), (b, _) in zip(found, expected, strict=True)]
+    assert np.mean(shared) > 0.95
+    served = reopened(source, tmp_path / "gpu")
+    assert served.search(queries(1)[0], 10).plan.kind == "ivf"

@@ -286,3 +286,28 @@ def test_any_history_shows_what_a_dictionary_would(
             documents = store.documents(store.numbers(upto).tolist())
             assert {d.id: d.text for d in documents.values()} == state
     store.close()
+
+
+def test_a_stream_that_was_left_off_may_outlive_the_store(tmp_path: Path) -> None:
+    """After an error a traceback keeps it until the interpreter ends."""
+    store = Store(tmp_path / "store.sqlite")
+    write(store, entry("a"), entry("b"))
+    streams = (store.texts([1, 2]), store.all_live(), store.live_ids())
+    for stream in streams:
+        next(stream)
+    store.close()
+    for stream in streams:
+        stream.close()
+
+
+def test_what_is_kept_of_documents(store: Store) -> None:
+    write(store, entry("a", "old", year=1), entry("b", "text"))
+    write(store, entry("a", "new"))
+    found = store.kept([1, 2, 3, 9])
+    assert {number: (each.id, each.text, each.astray) for number, each in found.items()} == {
+        1: (b"a", b"old", False),  # replaced, and so listed no more
+        2: (b"b", b"text", False),
+        3: (b"a", b"new", False),
+    }
+    assert (found[1].title, found[1].metadata) == (b"title of a", b'{"year": 1}')
+    assert (found[1].text_hash, found[1].metadata_hash) == (b"old", b"{'year': 1}")
