@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from indexer.errors import DamagedIndexError
 from indexer.gpus import MOST_ROWS, on_gpu
 from indexer.plan import Kind
+from indexer.probing import probe
 from indexer.rows import Proposal, Rows
 from indexer.vector_file import Contents, row_sums
 
@@ -20,20 +22,28 @@ from indexer.vector_file import Contents, row_sums
 _MOST = 0.5
 # Codes are coarse: of so many times more rows than are wanted the exact best are taken.
 _OVERFETCH = 1.5
+# So many at least, with which recall is measured.
+LEAST = 100
 # Of codes that are all looked at, at least so many rows are scored exactly, however few are wanted.
 LEAST_OF_ALL = 1000
 # IVF probes lists that hold, if all are of one length, so many times the rows that are wanted.
 _ENOUGH = 2
+# To share fewer lists among threads costs more than it saves.
+_SHARED = 64
 
 
 class Approximate(Rows):
     """Rows as a file has them; the codes and the stored numbers are read from it when needed."""
 
-    def __init__(self, path: Path, contents: Contents, device: str = "cpu") -> None:
-        """Take up what a file holds; its index must be there."""
+    def __init__(
+        self, path: Path, contents: Contents, threads: int, pool: Executor, device: str = "cpu"
+    ) -> None:
+        """Take up what a file holds, its index too."""
         super().__init__(contents.numbers, contents.alive, float(contents.notes["norm"]))
         self.path = path
         self.notes = contents.notes
+        self._threads = threads
+        self._pool = pool
         self._rows = contents.rows
         self._sums = contents.sums
         owner: Any = contents.index
@@ -66,7 +76,7 @@ class Approximate(Rows):
 
         No bound is known for the rows left out.
         """
-        count, wanted = int(mask.sum()), int(limit * _OVERFETCH)
+        count, wanted = int(mask.sum()), max(int(limit * _OVERFETCH), LEAST)
         if count <= wanted:
             rows = np.flatnonzero(mask)
             return Proposal(scores=self.score(rows, query), rows=rows, exact=True, kind="survivors")
@@ -85,12 +95,7 @@ class Approximate(Rows):
             effort = max(effort, math.ceil(_ENOUGH * wanted * most / count))
         selector = self._selector(mask, count)
         while effort < most:
-            index = self._chosen(wanted, count)
-            spare = 0 if index is self._index else self.size - count
-            rows = search(
-                index, query[None], wanted + spare, effort, selector if not spare else None
-            )
-            found = rows[rows >= 0]
+            found = self._look(query, wanted, effort, selector, count)
             found = found[mask[found]]
             if len(found) >= wanted:
                 used = max(effort, wanted) if self.kind == "hnsw" else effort
@@ -100,6 +105,25 @@ class Approximate(Rows):
                 )  # fmt: skip
             effort *= 2
         return self._all(query, wanted, mask, count)
+
+    def _look(
+        self,
+        query: NDArray[np.float32],
+        wanted: int,
+        effort: int,
+        selector: Any | None,  # noqa: ANN401 - any of FAISS's selectors
+        count: int,
+    ) -> NDArray[np.int64]:
+        """Return about so many rows, on a GPU or by all threads where that can be."""
+        spare = self.size - count
+        if self._on_gpu is not None and wanted + spare <= MOST_ROWS:  # it knows no selector
+            rows = search(self._on_gpu, query[None], wanted + spare, effort)
+        elif self.kind == "ivf" and self._threads > 1 and effort >= _SHARED:
+            rows = probe(self._index, query, wanted, effort, selector, self._threads, self._pool)
+        else:
+            rows = search(self._index, query[None], wanted, effort, selector)
+        found: NDArray[np.int64] = rows[rows >= 0]
+        return found
 
     def _all(
         self, query: NDArray[np.float32], wanted: int, mask: NDArray[np.bool_], count: int
@@ -121,11 +145,6 @@ class Approximate(Rows):
         selector: Any = faiss.IDSelectorBitmap(self.size, faiss.swig_ptr(bits))
         selector.referenced_objects = (bits,)
         return selector
-
-    def _chosen(self, wanted: int, count: int) -> Any:  # noqa: ANN401 - any kind of FAISS index
-        """Return the copy on a GPU where it may be asked: it knows no selector, only spare rows."""
-        here = self._on_gpu is None or wanted + self.size - count > MOST_ROWS
-        return self._index if here else self._on_gpu
 
     def owned(self) -> Any:  # noqa: ANN401 - any kind of FAISS index
         """Return a copy of the index in memory, to which rows can be added."""

@@ -10,7 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.approximate import LEAST_OF_ALL, kind_of, search, search_all
+from indexer.approximate import LEAST, LEAST_OF_ALL, kind_of, search, search_all
 from indexer.errors import ClozeError
 from indexer.gpus import on_gpu
 
@@ -21,11 +21,9 @@ _ITERATIONS = 10
 # k-means sees so many rows for each list; FAISS asks for at least 39.
 _ROWS_PER_LIST = 64
 _LEAST_ROWS_PER_LIST = 39
-_QUERIES = 256
+_QUERIES = 1024
 _BLOCK = 65_536
 _BEST = 10
-# Rows fetched by code, of which the exact ten best are measured.
-_FETCHED = 100
 # One-sided, 95%: recall is at least what was asked for, and not by luck of the queries.
 _CONFIDENCE = 1.645
 _TIMED = 32
@@ -132,7 +130,7 @@ def build(
     index = make(factory, dimension)
     total = len(source.numbers)
     rng = np.random.default_rng(_SEED)
-    held_out = np.sort(rng.choice(total, min(_QUERIES, total // 2), replace=False))
+    held_out = np.sort(rng.choice(total, min(_QUERIES, total // 10), replace=False))
     others = np.setdiff1d(np.arange(total), held_out)
     lists = getattr(index, "nlist", 0)
     wanted = min(len(others), max(_ROWS_PER_LIST * lists, _BLOCK))
@@ -190,9 +188,9 @@ def _measure(
     for effort in _efforts(index):
         begin = perf_counter()
         for query in queries[:_TIMED]:
-            search(index, query[None], _FETCHED, effort)
+            search(index, query[None], LEAST, effort)
         milliseconds = (perf_counter() - begin) * 1000 / len(queries[:_TIMED])
-        recalls = _recalls(source, queries, search(index, queries, _FETCHED, effort), exact)
+        recalls = _recalls(source, queries, search(index, queries, LEAST, effort), exact)
         curve.append((effort, round(float(recalls.mean()), 4), round(milliseconds, 3)))
         doubt = _CONFIDENCE * float(recalls.std()) / math.sqrt(len(recalls))
         if recalls.mean() - doubt >= wanted:
@@ -201,13 +199,13 @@ def _measure(
 
 
 def _efforts(index: Any) -> list[int]:  # noqa: ANN401 - any kind of FAISS index
-    """Return efforts from the least to the greatest that makes sense, each about 1.4 times more."""
+    """Return efforts from the least to the greatest that makes sense, each about 1.2 times more."""
     kind = kind_of(index)
     if kind == "flat":
         return [0]
-    first, last = (1, index.nlist) if kind == "ivf" else (_FETCHED, 4096)
-    steps = range(math.ceil(2 * math.log2(last / first)))
-    return [*dict.fromkeys(round(first * 2 ** (step / 2)) for step in steps), last]
+    first, last = (1, index.nlist) if kind == "ivf" else (LEAST, 4096)
+    steps = range(math.ceil(4 * math.log2(last / first)))
+    return [*dict.fromkeys(round(first * 2 ** (step / 4)) for step in steps), last]
 
 
 def _exact(source: Source, queries: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ class Dense:
             self._file = path
             self.covered = int(found.notes["sequence"])
             if found.index is not None:
-                self._base = Approximate(path, found, self._device)
+                self._base = Approximate(path, found, self._threads, self._pool, self._device)
             else:
                 parts = np.array_split(np.arange(len(found.numbers)), self._threads)
                 for shard, rows in zip(self._shards, parts, strict=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.documents import Document
+from indexer.errors import ClozeError
 from indexer.index import Index
 from indexer.lock import writer_lock
 from indexer.manifest import (
@@ -85,7 +86,9 @@ class Reindexing:
 
     def _settings(self, old: Index) -> Settings:
         """Fill in what was not asked for from the old index; a new model may read less."""
-        limit = find_model(self.settings.model or "").max_tokens
+        model = find_model(self.settings.model or "")
+        self._check_fits(old.manifest, model.dimension)
+        limit = model.max_tokens
         tokens, overlap = self.settings.passage_tokens, self.settings.passage_overlap
         if tokens is None:
             tokens = min(old.manifest.passage_tokens or DEFAULT_TOKENS, limit)
@@ -102,6 +105,21 @@ class Reindexing:
             faiss=old.manifest.faiss,
             recall=old.manifest.recall,
         )
+
+    def _check_fits(self, manifest: Manifest, dimension: int) -> None:
+        """Check that vectors of the new model can have an index of the old kind."""
+        if manifest.faiss is None:
+            return
+        from indexer.construction import check_wish
+
+        try:
+            check_wish(manifest.faiss, None, dimension)
+        except ClozeError:
+            raise ClozeError(
+                f"{self.folder} has faiss {manifest.faiss}, which does not go with the "
+                f"{dimension} dimensions of {self.settings.model}; choose another first, e.g.: "
+                f"cloze compact {self.folder} --faiss auto"
+            ) from None
 
     def _documents(self, old: Index) -> Iterator[Document]:
         for _, document in old.store.all_live():

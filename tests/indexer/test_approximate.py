@@ -365,3 +365,22 @@ def test_a_gpu_builds_and_searches_and_the_cpu_serves(source: Store, tmp_path: P
     assert np.mean(shared) > 0.95
     served = reopened(source, tmp_path / "gpu")
     assert served.search(queries(1)[0], 10).plan.kind == "ivf"
+
+
+def test_threads_share_the_lists_of_a_query(
+    source: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.approximate._SHARED", 2)
+    home = tmp_path / "dense"
+    built(source, home, "IVF72,SQ8", recall=0.999)
+    one, several = Dense(home, DIMENSION, 1), Dense(home, DIMENSION, 3)
+    for dense in (one, several):
+        dense.catch_up(source, source.sequence)
+    removed = np.arange(1, COUNT // 4)
+    for allowed in (None, np.arange(COUNT // 4, COUNT + 1)):
+        for query in queries(10):
+            ours = several.search(query, 40, allowed)
+            theirs = one.search(query, 40, allowed)
+            assert ours.plan.kind == "ivf" and (ours.plan.effort or 0) >= 2
+            assert ours.numbers.tolist() == theirs.numbers.tolist()
+            assert allowed is None or not np.isin(ours.numbers, removed).any()

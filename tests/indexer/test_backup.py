@@ -1,5 +1,7 @@
 """Backups: taken under writers, whole or not there, and restored only when nothing is amiss."""
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -10,14 +12,17 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from indexer.archive import HEAD, MEMBER, SUMS
+from indexer import generations, restoration
+from indexer.archive import HEAD, MEMBER, SUMS, Head
 from indexer.backup import BackingUp
 from indexer.creation import Settings
 from indexer.documents import Document
@@ -289,6 +294,122 @@ def test_a_newer_format_is_refused(backed_up: Path, tmp_path: Path, what: str) -
         Restoration(backed_up, tmp_path / "back").run()
 
 
+def with_head(head: dict[str, Any]) -> Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]:
+    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        content = json.loads(members[0][1]) | head
+        members[0] = (members[0][0], json.dumps(content).encode())
+
+    return change
+
+
+def with_member(member: tarfile.TarInfo, content: bytes) -> Callable[..., None]:
+    return lambda members: members.insert(2, (member, content))
+
+
+def refusal(file: Path, place: Path) -> str:
+    """What a restoring says that makes nothing."""
+    before = names(place)
+    with pytest.raises(ClozeError) as caught:
+        Restoration(file, place / "back").run()
+    assert "\n" not in str(caught.value) and str(file) in str(caught.value)
+    assert names(place) == before
+    return str(caught.value)
+
+
+def test_more_than_a_backup_says_it_holds_is_not_written(backed_up: Path, tmp_path: Path) -> None:
+    repacked(backed_up, with_member(tarfile.TarInfo("dense/zeros"), bytes(1 << 20)))
+    assert "bytes, but it holds more" in refusal(backed_up, tmp_path)
+    repacked(backed_up, with_head({"bytes": 1 << 60}))
+    with pytest.raises(OSError, match="No space left") as caught:
+        Restoration(backed_up, tmp_path / "back").run()
+    assert caught.value.filename == str(tmp_path / "back.restoring")
+    assert names(tmp_path) == {"small.tar"}
+
+
+def test_more_files_than_an_index_has_are_not_written(
+    backed_up: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoration, "_MEMBERS", 3)
+    assert "more than 3 files" in refusal(backed_up, tmp_path)
+
+
+def test_a_manifest_that_is_too_large_to_be_one(backed_up: Path, tmp_path: Path) -> None:
+    def swell(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        with_head({"bytes": 100 << 20})(members)
+        members[1] = (members[1][0], members[1][1] + b" " * (5 << 20))
+
+    repacked(backed_up, swell)
+    assert "manifest.json has 5,2" in refusal(backed_up, tmp_path)
+
+
+def test_headers_that_tarfile_reads_into_memory_are_refused(
+    backed_up: Path, tmp_path: Path
+) -> None:
+    whole = backed_up.read_bytes()
+    long = tarfile.TarInfo("dense/" + "x" * 100_000)
+    repacked(backed_up, with_member(long, b""))
+    assert "no file of an index" in refusal(backed_up, tmp_path)
+    commented = tarfile.TarInfo("dense/x")
+    commented.pax_headers = {"comment": "x" * 100_000}
+    named = tarfile.TarInfo("x" * 200).tobuf(tarfile.GNU_FORMAT)[:1024]
+    # The second: a long name for the header of a long name, and so on.
+    for headers in (commented.tobuf(tarfile.PAX_FORMAT), named * 2000):
+        backed_up.write_bytes(whole[:1024] + headers + whole[1024:])
+        assert "is damaged" in refusal(backed_up, tmp_path)
+
+
+def test_long_names_of_an_index_come_back(backed_up: Path, tmp_path: Path) -> None:
+    name = f"data-{'0' * 12}-128-32-1-again/dense/{'f' * 64}.safetensors"
+    assert len(name) > 100  # more than a header of its own holds
+
+    def add(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        with_head({"bytes": 1 << 20})(members)
+        with_member(tarfile.TarInfo(name), b"vectors")(members)
+
+    repacked(backed_up, add)
+    Restoration(backed_up, tmp_path / "back").run()
+    assert (tmp_path / "back" / name).read_bytes() == b"vectors"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [{"bytes": "x"}, {"bytes": -1}, {"bytes": 1.5}, {"documents": None}, {"sequence": True},
+     {"sequence": []}, {"backup_format": "1"}, {"index_format": None}, {"more": 1}],
+)  # fmt: skip
+def test_a_head_whose_fields_are_none(
+    backed_up: Path, tmp_path: Path, head: dict[str, Any]
+) -> None:
+    repacked(backed_up, with_head(head))
+    assert "is damaged" in refusal(backed_up, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"[" * 100_000, b"\xff", b"{}", b"1" * 5000])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_head_or_manifest_that_is_none(
+    backed_up: Path, tmp_path: Path, place: int, content: bytes
+) -> None:
+    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        if place:
+            with_head({"bytes": 1 << 20})(members)
+        members[place] = (members[place][0], content)
+
+    repacked(backed_up, change)
+    assert "is damaged" in refusal(backed_up, tmp_path)
+
+
+def test_a_manifest_of_fields_that_none_has(backed_up: Path, tmp_path: Path) -> None:
+    content = {"format": 2, "encoder": None, "colour": "red"}
+    checksum = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def change(members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+        made = json.dumps(content | {"checksum": checksum}).encode()
+        assert members[1][0].name == "manifest.json"
+        members[1] = (members[1][0], made)
+
+    repacked(backed_up, change)
+    assert "its manifest.json can't be read" in refusal(backed_up, tmp_path)
+
+
 def test_mistakes_are_one_line_and_leave_all_as_it_is(
     small: Path, backed_up: Path, tmp_path: Path, cloze: Cloze
 ) -> None:
@@ -379,6 +500,69 @@ def test_two_runs_into_one_place_do_not_mix(small: Path, backed_up: Path, tmp_pa
     Restoration(backed_up, tmp_path / "back").run(restore_again)
     with Index.open(tmp_path / "back") as index:
         assert damage(index) == []
+
+
+def test_a_backup_that_ends_as_another_begins_stays_whole(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has opened the first's scratch file, which then gets the name of the backup."""
+    file = tmp_path / "x.tar"
+    opened, over = threading.Event(), threading.Event()
+    lock = fcntl.flock
+
+    def flock(target: Any, how: int) -> None:  # noqa: ANN401 - a file or its number
+        if threading.current_thread() is not threading.main_thread() and not opened.is_set():
+            opened.set()
+            assert over.wait(60)
+        lock(target, how)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        seconds: list[Future[Head]] = []
+
+        def begin_another(step: Step) -> None:
+            if not seconds:
+                monkeypatch.setattr(fcntl, "flock", flock)
+                seconds.append(pool.submit(BackingUp(small, file).run))
+                assert opened.wait(60)
+
+        try:
+            made = BackingUp(small, file).run(begin_another)
+            first = file.open("rb")
+            whole = first.read()
+        finally:
+            over.set()
+        assert seconds[0].result() == made
+    assert first.seek(0, os.SEEK_END) == len(whole) > 0
+    first.close()
+    assert Restoration(file, tmp_path / "back").run() == made
+    assert names(tmp_path) == {"x.tar", "back"}
+
+
+def test_the_scratch_file_of_another_is_left_when_ours_is_renamed(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "x.tar"
+
+    def fail(folder: Path) -> None:
+        (tmp_path / "x.tar.part").write_bytes(b"another's")
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(generations, "sync", fail)
+    with pytest.raises(OSError, match="no"):
+        BackingUp(small, file).run()
+    assert (tmp_path / "x.tar.part").read_bytes() == b"another's"
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+def test_a_file_that_has_the_name_of_the_copy_is_kept(
+    small: Path, tmp_path: Path, end: str
+) -> None:
+    mine = tmp_path / f"shop.store{end}"
+    mine.write_bytes(b"my shop")
+    with pytest.raises(ClozeError, match=f"{mine.name} is there and of no backup"):
+        BackingUp(small, tmp_path / "shop").run()
+    assert mine.read_bytes() == b"my shop"
+    assert names(tmp_path) == {mine.name}
 
 
 def test_a_damaged_store_is_not_backed_up(small: Path, backed_up: Path, tmp_path: Path) -> None:

@@ -177,6 +177,26 @@ def test_delete(lexical_index: Index) -> None:
     assert set(live(lexical_index)) == {"0", "2", "3"}
 
 
+def test_what_another_replaces_meanwhile_is_not_deleted_by_a_filter(
+    lexical_index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lexical_index.add([document("a", year=1), document("b", year=1), document("c", year=2)])
+    hold = lock.writer_lock
+    turns: list[int] = []
+
+    def after_another(folder: Path) -> contextlib.AbstractContextManager[None]:
+        turns.append(1)
+        if len(turns) == 1:  # on the way to the lock
+            with Index.open(folder) as other:
+                other.add([document("a", "new", year=2), document("c", year=1)])
+        return hold(folder)
+
+    monkeypatch.setattr(index_module, "writer_lock", after_another)
+    assert lexical_index.delete_matching(parse("year = 1")) == 2
+    assert live(lexical_index) == {"a": "new"}
+    assert searchable(lexical_index) == {lexical_index.store.live(["a"])["a"].number}
+
+
 def test_above_a_tenth_dead_compaction_starts_by_itself(dense_index: Index) -> None:
     dense_index.add([document(f"{n}", f"ship {n}", year=n) for n in range(30)])
     changes = dense_index.add([document("0", "another"), document("1", "another")])

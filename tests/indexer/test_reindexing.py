@@ -1,6 +1,7 @@
 """Reindexing: the old index answers until the swap, and an interrupted run goes on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.errors import ClozeError
 from indexer.index import Index
-from indexer.manifest import read_manifest
+from indexer.manifest import read_manifest, write_manifest
 from indexer.models import find_model
 from indexer.progress import Step
 from indexer.reindexing import Reindexing
+from indexer.vectors import vectors_report
 from indexer.verification import verify
 
 
@@ -170,3 +172,57 @@ def test_the_same_model_again_with_other_passages(folder: Path, work: Reindexing
         manifest = read_manifest(folder)
         assert (manifest.passage_tokens, manifest.encoder) == (16, first.encoder), turn
         assert verify(str(folder)) == []
+
+
+@pytest.fixture
+def chosen(folder: Path) -> Path:
+    """The index, its vectors of a kind and recall that are not the defaults."""
+    with Index.open(folder) as index:
+        index.compact(faiss="HNSW8,Flat", recall=0.9)
+    return folder
+
+
+def wish(folder: Path) -> tuple[str | None, float]:
+    manifest = read_manifest(folder)
+    return manifest.faiss, manifest.recall
+
+
+def test_the_kind_and_recall_of_the_vectors_stay(chosen: Path, work: Reindexing) -> None:
+    work.run()
+    assert wish(chosen) == ("HNSW8,Flat", 0.9)
+    with Index.open(chosen) as index:
+        assert "HNSW8,Flat" in str(vectors_report(index))
+    assert verify(str(chosen)) == []
+
+
+def test_a_recall_that_changes_meanwhile_stays_changed(chosen: Path, work: Reindexing) -> None:
+    def change(step: Step) -> None:
+        write_manifest(chosen, replace(read_manifest(chosen), recall=0.8))
+
+    work.run(change)
+    assert wish(chosen) == ("HNSW8,Flat", 0.8)
+
+
+def test_a_run_goes_on_under_a_kind_that_was_changed_after_it_was_killed(
+    chosen: Path, work: Reindexing
+) -> None:
+    def die(step: Step) -> None:
+        if step.phase == "store":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work.run(die)
+    with Index.open(chosen) as index:
+        index.compact(faiss="Flat", recall=1)
+    assert work.run() == 59
+    assert wish(chosen) == ("Flat", 1)
+
+
+def test_a_kind_that_the_new_model_can_not_have_is_told_first(
+    folder: Path, work: Reindexing, other_model: Path
+) -> None:
+    # Both models have 64 dimensions, so the kind is put in by hand.
+    write_manifest(folder, replace(read_manifest(folder), faiss="IVF1,PQ7x4fsr"))
+    with pytest.raises(ClozeError, match=r"PQ7x4fsr.* the 64 dimensions .*compact .* auto$"):
+        work.run()
+    assert not list(folder.glob("data-*"))

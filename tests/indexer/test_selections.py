@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from indexer.commands.look import info
 from indexer.creation import Settings
@@ -153,19 +155,45 @@ def test_what_a_transaction_took_back_is_not_remembered(store: Store) -> None:
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
-    remembered = Remembered(kept=10)
+    remembered = Remembered(kept=10 + 2 * 64)
     asked: list[str] = []
 
     def get(name: str, size: int = 4) -> None:
-        remembered.get(name, lambda: asked.append(name) or np.arange(size))  # type: ignore[func-returns-value]
+        remembered.get(1, name, lambda: asked.append(name) or np.arange(size))  # type: ignore[func-returns-value]
 
     for name in ("a", "b", "a", "c", "a", "b"):  # c sends b away
         get(name)
     assert asked == ["a", "b", "c", "b"]
-    get("large", 11)
-    get("large", 11)
+    get("large", 139)
+    get("large", 139)
     get("a")
     assert asked[4:] == ["large", "a"]
+
+
+def test_selections_of_nothing_take_room_too() -> None:
+    remembered, asked = Remembered(kept=640), list[int]()
+    for name in (*range(11), *range(1, 11), 0):
+        remembered.get(1, name, lambda: asked.append(name) or np.arange(0))  # type: ignore[func-returns-value] # noqa: B023
+    assert asked == [*range(11), 0]
+
+
+def test_what_was_selected_before_a_write_is_forgotten(store: Store) -> None:
+    write(store, {"a": {"n": 1}})
+    before = weakref.ref(store.matching(parse("n = 1"), 1))
+    assert before() is not None
+    write(store, {"b": {"n": 1}})
+    store.matching(parse("n = 1"), 2)
+    assert before() is None
+
+
+def test_a_selection_that_met_a_write_is_not_that_of_the_new_state() -> None:
+    remembered = Remembered()
+
+    def meet() -> NDArray[np.int64]:
+        return remembered.get(2, "b", lambda: np.arange(3))[:1]
+
+    assert len(remembered.get(1, "a", meet)) == 1
+    assert len(remembered.get(2, "a", lambda: np.arange(2))) == 2
 
 
 def test_a_wide_union_is_merged_as_it_grows(

@@ -1,5 +1,7 @@
 """HTML and PDF: what is text, which encoding, what is refused, and that nothing hangs."""
 
+import resource
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -190,16 +192,56 @@ def test_any_cut_of_a_pdf_is_a_document_or_a_line(tmp_path: Path) -> None:
 def test_a_parser_that_dies_costs_one_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    worker = isolation.Worker()
+    monkeypatch.setattr("indexer.corpus.isolated.shared_worker", lambda: worker)
+    monkeypatch.setattr(isolation, "_MEMORY", 300 << 20)
+    monkeypatch.setattr(isolation, "_MEMORY_FACTOR", 0)
+    # A node takes about 100 bytes, so these take more than there are.
+    problem = refused(tmp_path, b"<br>" * 5_000_000, "many.html")
+    assert problem.startswith("its parser crashed or ran out of memory")
+
+
+def test_a_parser_that_does_not_start_is_no_fault_of_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # So little memory that the library itself can't be loaded.
     worker = isolation.Worker()
     monkeypatch.setattr("indexer.corpus.isolated.shared_worker", lambda: worker)
     monkeypatch.setattr(isolation, "_MEMORY", 1 << 20)
     monkeypatch.setattr(isolation, "_MEMORY_FACTOR", 0)
-    (tmp_path / "a.pdf").write_bytes(pdf([shows(b"one")]))
-    with pytest.raises(ClozeError, match="its parser crashed or ran out of memory"):
-        list(Corpus([str(tmp_path / "a.pdf")]))
+    for name, data in (("a.pdf", pdf([shows(b"one")])), ("b.pdf", bytes(1_000_000))):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ClozeError, match="reads pdf could not load its library"):
+            list(Corpus([str(tmp_path / name)], skip_bad=True))
     monkeypatch.undo()
     assert [each.text for each in Corpus([str(tmp_path / "a.pdf")])] == ["one"]
+
+
+def test_a_parser_that_died_after_its_last_answer_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = isolation.Worker()
+    monkeypatch.setattr("indexer.corpus.isolated.shared_worker", lambda: worker)
+    for text in ("one", "two"):
+        assert read(tmp_path, text.encode()).text == text
+        process = worker._process
+        assert process is not None
+        process.kill()
+        process.wait()
+    worker.stop()
+
+
+@pytest.mark.parametrize("kind", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
+def test_a_shell_with_less_memory_than_a_parser_may_have(tmp_path: Path, kind: int) -> None:
+    (tmp_path / "a.html").write_bytes(b"<p>one")
+    code = "import sys; from indexer.corpus import Corpus; print(*Corpus(sys.argv[1:]))"
+    limit = 1_400_000 << 10
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.html")],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[3],
+        preexec_fn=lambda: resource.setrlimit(kind, (limit, limit)),
+    )  # fmt: skip
+    assert "text='one'" in done.stdout, done.stderr
 
 
 def test_in_a_folder_and_without_the_package(
