@@ -23,9 +23,10 @@ from search.commands import demo, search
 if TYPE_CHECKING:
     from indexer.creation import Settings
     from indexer.documents import Document
+    from indexer.errors import ClozeError
     from search.index import Index
 
-__all__ = ["Document", "Index", "Settings", "app", "main"]
+__all__ = ["ClozeError", "Document", "Index", "Settings", "app", "main"]
 
 app = typer.Typer(
     name="cloze",
@@ -143,6 +144,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes have 
         from indexer.creation import Settings
 
         return Settings
+    if name == "ClozeError":
+        from indexer.errors import ClozeError
+
+        return ClozeError
     if name == "Document":
         from indexer.documents import Document
 

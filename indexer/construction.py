@@ -51,8 +51,8 @@ class Wish:
             return None
         index = make(self.faiss, dimension)
         codewords = 2**index.pq.nbits if hasattr(index, "pq") else 1
-        least = max(_LEAST_ROWS_PER_LIST * getattr(index, "nlist", 1), codewords)
-        return self.faiss if rows >= least else None
+        clusters = max(getattr(index, "nlist", 1), codewords)
+        return self.faiss if rows >= _LEAST_ROWS_PER_LIST * clusters else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,8 @@ class Dense:
         self._file: Path | None = None
         self._passed_over: Path | None = None
         self._damaged: set[Path] = set()
+        # Of the last file that was intact: passage numbers and the checksums of their rows.
+        self._written_sums = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64))
         self._questions = questions
         self._device = device
         self._threads = threads
@@ -74,6 +76,7 @@ class Dense:
                 self._damaged.add(path)
                 continue
             self._file = path
+            self._written_sums = (found.numbers, found.sums)
             self.covered = int(found.notes["sequence"])
             if found.index is not None:
                 self._base = Approximate(path, found, self._threads, self._pool, self._device)
@@ -193,6 +196,7 @@ class Dense:
         with store.snapshot():
             self._forget()
             self._replay(store, store.sequence)
+            self._check_stored(store)
         with self._written(rebuild=True) as publish:
 
             def unless_purged() -> None:
@@ -200,6 +204,20 @@ class Dense:
                     publish()
 
             yield unless_purged
+
+    def _check_stored(self, store: Store) -> None:
+        """Check what the store has now against what the last file had of it."""
+        numbers, sums = self._written_sums
+        for shard in self._shards:
+            for start in range(0, shard.size, _READ_ROWS):
+                rows = np.arange(start, min(start + _READ_ROWS, shard.size))
+                places = np.searchsorted(numbers, shard.ids[rows])
+                there = np.flatnonzero(places < len(numbers))
+                there = there[numbers[places[there]] == shard.ids[rows[there]]]
+                now = vector_file.row_sums(shard.stored(rows[there]))
+                wrong = rows[there[now != sums[places[there]]]]
+                if len(wrong):
+                    raise stored_damage(store, int(shard.ids[wrong[0]]))
 
     @property
     def exact(self) -> bool:
@@ -297,6 +315,15 @@ class Dense:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False)
+
+
+def stored_damage(store: Store, passage: int) -> DamagedIndexError:
+    """Return the error that a stored vector is not the one that was written."""
+    document = store.ids([passage >> PASSAGE_BITS]).get(passage >> PASSAGE_BITS)
+    return DamagedIndexError(
+        f"{store.path}: a vector of document {document!r} is not the one that was written; delete "
+        "the document and index it again, or restore a backup"
+    )
 
 
 def _read_rows(

@@ -37,6 +37,8 @@ class Lexical:
         self.home = home
         self.analyzer = analyzer
         self.title_weight = title_weight
+        # Whether the postings are read as they were found, wherever the store stands.
+        self.frozen = False
         # Files that had their checksums, which tantivy never writes to again.
         self._checked: set[Path] = set()
         # The generation that is read, and what tantivy keeps of the commit.
@@ -49,6 +51,8 @@ class Lexical:
         Raises:
             DamagedIndexError: a file does not have its checksum, or tantivy can't open one.
         """
+        if self.frozen:
+            return
         while True:
             generation = generations.current(self.home) or self._publish_empty()
             commit = postings.meta(generation)

@@ -1,7 +1,6 @@
 """The store and the postings of an index folder, opened together and brought to one state."""
 
 import contextlib
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +12,9 @@ from indexer.lexical import Lexical
 from indexer.lock import writer_lock
 from indexer.migration import upgrade
 from indexer.store import Store
+
+# What the first generation of a new home is called.
+_FIRST = "000001"
 
 
 def open_structures(
@@ -50,6 +52,7 @@ def _open_frozen(
     with frozen_postings(data / "lexical") as place:
         lexical = Lexical(place, analyzer, title_weight)
     lexical.home = data / "lexical"  # where a write fails, and says so
+    lexical.frozen = True
     _check_covered(folder, store, lexical)
     notices.append(f"{folder} can't be written: it is searched as it stands")
     return store, lexical
@@ -69,10 +72,13 @@ def _derive(
             return Lexical(home, analyzer, title_weight)
         except DamagedIndexError as error:
             notices.append(f"{error}; rebuilding")
-            shutil.rmtree(home)
-            lexical = Lexical(home, analyzer, title_weight)
-            lexical.catch_up(store, store.sequence)
-            return lexical
+        # Aside, so that nobody who opens the index meanwhile takes what is half made for all.
+        with generations.scratch(home) as scratch:
+            made = Lexical(scratch, analyzer, title_weight)
+            made.catch_up(store, store.sequence)
+            generations.publish(scratch / _FIRST, home)
+        generations.prune(home)
+        return Lexical(home, analyzer, title_weight)
 
 
 def _replay(folder: Path, store: Store, lexical: Lexical) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, Unpack
 
-from indexer.filters import parse
+from indexer.filters import Filter, parse
 from indexer.index import Index as StoredIndex
+from indexer.progress import Progress, silent
 from search.engine import SearchEngine
 from search.hits import Options, Request, Results
 
@@ -57,6 +58,15 @@ class Index(StoredIndex):
             ClozeError: as `search`.
         """
         return self._engine.rank([_request(query, filter, options) for options in ways])
+
+    def delete_matching(self, condition: Condition | Filter, *, progress: Progress = silent) -> int:
+        """Delete the documents that a filter passes, its text or JSON; return how many there were.
+
+        Raises:
+            ClozeError: the filter is not valid for this index.
+        """
+        parsed = parse(condition) if isinstance(condition, str | Mapping) else condition
+        return super().delete_matching(parsed, progress=progress)
 
     def close(self) -> None:
         """Free files and threads."""

@@ -224,6 +224,8 @@ def _process_seconds() -> float:
 
 
 def _tell_notices(index: "Index", corpus: "Corpus", changes: "Changes") -> None:
+    if corpus.counts.left_out and not corpus.counts.read:
+        notice("--where passed no document; is its value of the kind that the field holds?")
     for line in [*index.notices, *changes.notices, *corpus.counts.skipped_examples]:
         notice(line)
 

@@ -41,6 +41,8 @@ def delete(
             condition = parse(filter)
             if condition == parse("{}"):
                 raise ClozeError(f"--filter {filter} passes every document; delete the folder then")
+            if misfits := opened.store.misfits(condition, opened.sequence):
+                raise ClozeError(f"nothing was deleted: {misfits[0]}")
             deleted = opened.delete_matching(condition)
         else:
             deleted = opened.delete(list(dict.fromkeys(ids or [])))

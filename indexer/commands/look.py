@@ -69,7 +69,7 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     tell(f"{report['folder']}: {counts['documents']:,} documents, {counts['passages']:,} passages")
     tell(f"  on disk     {report['bytes'] / 2**20:,.1f} MiB, {counts['dead']:,} dead documents")
     tell(f"  encoder     {_encoder_line(encoder)}")
-    _tell_vectors(report["vectors"])
+    _tell_vectors(report["vectors"], report["manifest"]["faiss"])
     tell(f"  analyzer    {report['manifest']['language']}")
     tell(f"  searched    {_defaults_line(report['manifest']['defaults'])}")
     tell(
@@ -80,10 +80,11 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     _tell_fields(report["fields"])
 
 
-def _tell_vectors(vectors: dict[str, Any] | None) -> None:
+def _tell_vectors(vectors: dict[str, Any] | None, asked: str | None) -> None:
     """Tell how vectors are searched, with the recall that was measured by growing effort."""
     if vectors is None or vectors["kind"] == "flat":
-        tell(f"  vectors     {'none on disk' if vectors is None else 'flat: exact'}")
+        later = f"; too few yet for {asked}" if asked not in (None, "Flat") else ""
+        tell(f"  vectors     {'none on disk' if vectors is None else f'flat: exact{later}'}")
         return
     effort = "lists probed" if vectors["kind"] == "ivf" else "efSearch"
     tell(

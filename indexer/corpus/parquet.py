@@ -130,7 +130,7 @@ def _list(value: list[Any], name: str, depth: int) -> list[Any] | dict[str, Any]
 
 def _scalar(value: object, name: str) -> str | int | float | None:
     if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, decimal.Decimal):

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from indexer import generations, lock
 from indexer import index as index_module
-from indexer import lock
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.filters import parse
 from indexer.index import Index
+from indexer.lexical import Lexical
 from indexer.manifest import read_manifest, write_manifest
 from indexer.models import find_model
 from indexer.records import PASSAGE_BITS
 from indexer.runtime import compiled
+from indexer.store import Store
 from indexer.verification import damage
 
 WORDS_ONLY = Settings(lexical_only=True)
@@ -450,6 +452,29 @@ def test_what_is_derived_is_rebuilt_with_a_notice(
         assert searchable(again) == posted
         assert len(again.notices) == 1
         assert str(dense_index.folder) in again.notices[0]
+
+
+def test_postings_that_are_made_anew_appear_whole(
+    lexical_index: Index, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opens the index meanwhile must not take what is half made for all."""
+    lexical_index.add(documents)
+    posted = searchable(lexical_index)
+    lexical_index.close()
+    wreck_postings(lexical_index.folder)
+    home = lexical_index.folder / "lexical"
+    seen: list[str] = []
+    catch_up = Lexical.catch_up
+
+    def look(self: Lexical, store: Store, upto: int) -> None:
+        seen.append(str(generations.current(home)))
+        catch_up(self, store, upto)
+
+    monkeypatch.setattr(Lexical, "catch_up", look)
+    with Index.open(lexical_index.folder) as again:
+        assert searchable(again) == posted
+    assert seen == [str(home / "000001")]  # the damaged one, which nobody answers from
+    assert [entry.name for entry in home.iterdir()] == ["000002"]
 
 
 def test_a_lost_store_is_not_an_empty_one(lexical_index: Index) -> None:

@@ -10,7 +10,7 @@ import pytest
 from indexer import vector_file
 from indexer.creation import Settings
 from indexer.documents import Document
-from indexer.errors import ClozeError
+from indexer.errors import ClozeError, DamagedIndexError
 from indexer.index import Index
 from indexer.records import PASSAGE_BITS
 from indexer.verification import verify
@@ -144,3 +144,12 @@ def test_rebuilt_postings_are_told_once(copy: Path) -> None:
     meta.write_text("{}")
     assert len(verify(str(copy))) == 1
     assert verify(str(copy)) == []
+
+
+def test_compaction_does_not_make_a_damaged_vector_the_true_one(copy: Path) -> None:
+    blob = "zeroblob(128)"
+    change(copy, f"UPDATE passages SET vector = {blob} WHERE passage = {9 << PASSAGE_BITS}")
+    with Index.open(copy) as index, pytest.raises(DamagedIndexError, match=r"a vector of .*'d8'"):
+        index.compact()
+    (line,) = verify(str(copy))
+    assert "is not the stored one" in line
