@@ -23,8 +23,8 @@ from indexer.records import PASSAGE_BITS
 from indexer.rows import Rows
 from indexer.shard import Shard
 from indexer.store import Store
+from indexer.stored_vectors import check_stored, read_rows
 
-_READ_ROWS = 20_000
 # A file is built anew when it has grown by this factor since its index was trained.
 _OUTGROWN = 2
 
@@ -135,7 +135,7 @@ class Dense:
                 self._drop_incomplete(store, new)
                 changed = sum(part.keep(new) for part in self._parts)
             last = max(part.last_document for part in self._parts)
-            for ids, vectors in _read_rows(store, last, new, self.dimension):
+            for ids, vectors in read_rows(store, last, new, self.dimension):
                 # Rows go to the smallest shard, so that the threads' shares stay even.
                 min(self._shards, key=lambda shard: shard.size).add(ids, vectors)
                 changed += len(ids)
@@ -196,7 +196,7 @@ class Dense:
         with store.snapshot():
             self._forget()
             self._replay(store, store.sequence)
-            self._check_stored(store)
+            check_stored(store, self._shards, *self._written_sums)
         with self._written(rebuild=True) as publish:
 
             def unless_purged() -> None:
@@ -204,20 +204,6 @@ class Dense:
                     publish()
 
             yield unless_purged
-
-    def _check_stored(self, store: Store) -> None:
-        """Check what the store has now against what the last file had of it."""
-        numbers, sums = self._written_sums
-        for shard in self._shards:
-            for start in range(0, shard.size, _READ_ROWS):
-                rows = np.arange(start, min(start + _READ_ROWS, shard.size))
-                places = np.searchsorted(numbers, shard.ids[rows])
-                there = np.flatnonzero(places < len(numbers))
-                there = there[numbers[places[there]] == shard.ids[rows[there]]]
-                now = vector_file.row_sums(shard.stored(rows[there]))
-                wrong = rows[there[now != sums[places[there]]]]
-                if len(wrong):
-                    raise stored_damage(store, int(shard.ids[wrong[0]]))
 
     @property
     def exact(self) -> bool:
@@ -315,36 +301,3 @@ class Dense:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False)
-
-
-def stored_damage(store: Store, passage: int) -> DamagedIndexError:
-    """Return the error that a stored vector is not the one that was written."""
-    document = store.ids([passage >> PASSAGE_BITS]).get(passage >> PASSAGE_BITS)
-    return DamagedIndexError(
-        f"{store.path}: a vector of document {document!r} is not the one that was written; delete "
-        "the document and index it again, or restore a backup"
-    )
-
-
-def _read_rows(
-    store: Store, after: int, visible: NDArray[np.int64], dimension: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-    """Stream the vectors of visible documents above a number, in blocks."""
-    ids: list[int] = []
-    blobs: list[bytes] = []
-
-    def block() -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-        numbers = np.array(ids, dtype=np.int64)
-        vectors = np.frombuffer(b"".join(blobs), dtype=np.float16).reshape(-1, dimension)
-        kept = np.isin(numbers >> PASSAGE_BITS, visible)
-        return numbers[kept], vectors[kept]
-
-    for passage, blob in store.vectors(after):
-        ids.append(passage)
-        blobs.append(blob)
-        if len(ids) == _READ_ROWS:
-            yield block()
-            ids.clear()
-            blobs.clear()
-    if ids:
-        yield block()
