@@ -74,7 +74,7 @@ def test_a_newer_format_is_told_from_damage(tmp_path: Path) -> None:
     newer = asdict(MANIFEST) | {"format": 99, "what is new": 1, "checksum": "of its own"}
     (tmp_path / "manifest.json").write_text(json.dumps(newer))
     with pytest.raises(
-        ClozeError, match=r"has format 99, this cloze reads up to 1; upgrade"
+        ClozeError, match=r"has format 99, this cloze reads up to 2; upgrade"
     ) as error:
         read_manifest(tmp_path)
     assert error.value.exit_code == 2
