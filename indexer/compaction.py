@@ -30,15 +30,23 @@ def compact(index: "Index", faiss: str | None, recall: float | None, progress: P
     if not index.store.sketched:
         fill_sketches(index.store)
     with ExitStack() as building:
-        progress(Step(phase="lexical", documents=documents))
-        postings = building.enter_context(index.lexical.rebuilt(index.store))
+        progress(Step(phase="lexical", documents=0))
+        postings = building.enter_context(
+            index.lexical.rebuilt(
+                index.store, lambda done: progress(Step(phase="lexical", documents=done))
+            )
+        )
         vectors = None
         if index.manifest.encoder is not None:
-            progress(Step(phase="dense", documents=documents))
+            progress(Step(phase="dense", documents=0))
             from indexer.construction import Wish
 
             index.dense.wish = Wish(faiss=manifest.faiss, recall=manifest.recall)
-            vectors = building.enter_context(index.dense.rebuilt(index.store))
+            vectors = building.enter_context(
+                index.dense.rebuilt(
+                    index.store, lambda rows: progress(Step(phase="dense", documents=rows))
+                )
+            )
         stood = index.dense.covered if vectors else index.store.sequence
         building.enter_context(writer_lock(index.folder))
         found = check_unchanged(index.folder, index.manifest)

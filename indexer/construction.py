@@ -31,6 +31,8 @@ _TIE = 1e-6
 
 # Given passage numbers, returns query vectors [queries, dimension].
 Questions = Callable[[list[int]], NDArray[np.float32]]
+# Hears how many rows or documents are through.
+Told = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +119,14 @@ def build(
     dimension: int,
     questions: Questions | None,
     device: str = "cpu",
+    told: Told = lambda rows: None,
 ) -> tuple[Any, dict[str, Any]]:
     """Train an index on a sealed sample, add all rows in order, and choose its effort.
 
     The sample is drawn by a fixed seed, without the passages whose sentences the recall is then
     measured with; without `questions`, these passages' own vectors are the queries. With `device`
-    cuda most of the training runs on GPUs; the index comes back to the CPU either way.
+    cuda most of the training runs on a GPU; the index comes back to the CPU either way. `told`
+    hears how many rows have been added.
 
     Returns:
         The index, and what is to be noted of it.
@@ -134,22 +138,7 @@ def build(
     others = np.setdiff1d(np.arange(total), held_out)
     lists = getattr(index, "nlist", 0)
     wanted = min(len(others), max(_ROWS_PER_LIST * lists, _BLOCK))
-    sample = np.sort(rng.choice(others, wanted, replace=False))
-    threads = faiss.omp_get_max_threads()
-    if lists:
-        index.cp.seed, index.cp.niter = _SEED, _ITERATIONS
-        index.clustering_index = on_gpu(faiss.IndexFlatIP(dimension), device)
-    else:
-        # HNSW's graph depends on the order in which threads come to it.
-        faiss.omp_set_num_threads(1)
-    try:
-        index.train(source.take(sample).astype(np.float32))
-        for block in source.blocks():
-            index.add(block.astype(np.float32))
-    finally:
-        faiss.omp_set_num_threads(threads)
-        if lists:
-            index.clustering_index = None
+    _fill(index, source, np.sort(rng.choice(others, wanted, replace=False)), device, told)
     queries = None if questions is None else questions(source.numbers[held_out].tolist())
     asked = "sentences"
     if queries is None or not len(queries):
@@ -171,6 +160,35 @@ def build(
         "training": {"seed": _SEED, "rows": wanted, "iterations": _ITERATIONS if lists else 0},
     }
     return index, notes
+
+
+def _fill(
+    index: Any,  # noqa: ANN401 - any kind of FAISS index
+    source: Source,
+    sample: NDArray[np.int64],
+    device: str,
+    told: Told,
+) -> None:
+    """Train an empty index on a sample, the places of rows, and add all rows in order."""
+    threads = faiss.omp_get_max_threads()
+    nearest_centre = None
+    if hasattr(index, "nlist"):
+        index.cp.seed, index.cp.niter = _SEED, _ITERATIONS
+        # Held here as well: FAISS keeps no reference of its own.
+        nearest_centre = on_gpu(faiss.IndexFlatIP(index.d), device)
+        index.clustering_index = nearest_centre
+    else:
+        # HNSW's graph depends on the order in which threads come to it.
+        faiss.omp_set_num_threads(1)
+    try:
+        index.train(source.take(sample).astype(np.float32))
+        for block in source.blocks():
+            index.add(block.astype(np.float32))
+            told(index.ntotal)
+    finally:
+        faiss.omp_set_num_threads(threads)
+        if nearest_centre is not None:
+            index.clustering_index = None
 
 
 def _measure(

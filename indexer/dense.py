@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from indexer import vector_file
 from indexer.approximate import Approximate
-from indexer.construction import Questions, Source, Wish, build
+from indexer.construction import Questions, Source, Told, Wish, build
 from indexer.errors import DamagedIndexError
 from indexer.nearest import Nearest, nearest
 from indexer.records import PASSAGE_BITS
@@ -169,7 +169,7 @@ class Dense:
             publish()
 
     @contextlib.contextmanager
-    def saved(self) -> Iterator[Callable[[], None]]:
+    def saved(self, told: Told = lambda rows: None) -> Iterator[Callable[[], None]]:
         """Write all rows to a new file, and give what puts it in place and takes it up.
 
         An approximate index is built when there are enough rows for one, and again when it is
@@ -178,7 +178,7 @@ class Dense:
         """
         before = vector_file.newest(self.home, but=self._damaged)
         outgrown = self._base is not None and self.count > _OUTGROWN * self._base.notes["built"]
-        with self._written(rebuild=outgrown) as publish:
+        with self._written(told, rebuild=outgrown) as publish:
 
             def unless_overtaken() -> None:
                 if vector_file.newest(self.home, but=self._damaged) == before:
@@ -187,17 +187,17 @@ class Dense:
             yield unless_overtaken
 
     @contextlib.contextmanager
-    def rebuilt(self, store: Store) -> Iterator[Callable[[], None]]:
+    def rebuilt(self, store: Store, told: Told = lambda rows: None) -> Iterator[Callable[[], None]]:
         """Write a file from the store alone, and give what puts it in place and takes it up.
 
         It is built from one state of the store, while others may write; where another process has
-        purged rows meanwhile, its file stays.
+        purged rows meanwhile, its file stays. `told` hears how many rows have been added.
         """
         with store.snapshot():
             self._forget()
             self._replay(store, store.sequence)
             check_stored(store, self._shards, *self._written_sums)
-        with self._written(rebuild=True) as publish:
+        with self._written(told, rebuild=True) as publish:
 
             def unless_purged() -> None:
                 if store.purged <= self.covered:
@@ -211,7 +211,7 @@ class Dense:
         return self.wish.factory(self.count, self.dimension) is None
 
     @contextlib.contextmanager
-    def _written(self, *, rebuild: bool) -> Iterator[Callable[[], None]]:
+    def _written(self, told: Told, *, rebuild: bool) -> Iterator[Callable[[], None]]:
         notes: dict[str, Any] = {"sequence": self.covered}
         factory = self.wish.factory(self.count, self.dimension)
         kept = self._base is not None and not rebuild and factory is not None
@@ -222,7 +222,7 @@ class Dense:
             notes = self.notes | notes
         elif factory is not None:
             index, built = build(
-                factory, self.wish, source, self.dimension, self._questions, self._device
+                factory, self.wish, source, self.dimension, self._questions, self._device, told
             )
             notes |= built
         notes["norm"] = max((part.norm for part in self._parts), default=0.0)

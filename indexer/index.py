@@ -311,7 +311,11 @@ class Index:
         if self._worth_saving(written):
             from indexer.vectors import save_vectors
 
-            save_vectors(self, self.dense)
+            save_vectors(
+                self,
+                self.dense,
+                told=lambda rows: progress(Step(phase="dense", documents=rows)),
+            )
         progress(Step(phase="seal", documents=changes.documents))
         with writer_lock(self.folder):
             self.store.fold()

@@ -5,7 +5,7 @@ when it was written, so what they cover is read from themselves: the highest of 
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from indexer.store import Store
 _HEAP = 256_000_000
 # Threads that compute checksums: two read as fast as the memory of most machines gives.
 _CHECKERS = 2
+# Documents between two words about how far a new generation is.
+_TOLD = 1000
 
 
 class Lexical:
@@ -163,13 +165,16 @@ class Lexical:
             fresh.publish(store)
 
     @contextlib.contextmanager
-    def rebuilt(self, store: Store) -> Iterator["Rebuilt"]:
+    def rebuilt(
+        self, store: Store, told: Callable[[int], None] = lambda documents: None
+    ) -> Iterator["Rebuilt"]:
         """Write the next generation from the live documents, to be published within the block.
 
-        It is built from one state of the store, while others may write.
+        It is built from one state of the store, while others may write; `told` hears how many
+        documents are through.
         """
         with generations.scratch(self.home) as scratch:
-            yield Rebuilt(self, store, scratch)
+            yield Rebuilt(self, store, scratch, told)
 
     def search(self, text: str, depth: int, allowed: NDArray[np.int64] | None = None) -> Candidates:
         """Return the documents that score among the best `depth`, ties at the cut included.
@@ -212,10 +217,13 @@ class Lexical:
 class Rebuilt:
     """A generation of postings that is not yet in place, with statistics of the living alone."""
 
-    def __init__(self, lexical: Lexical, store: Store, scratch: Path) -> None:
-        """Build it from the store's present state."""
+    def __init__(
+        self, lexical: Lexical, store: Store, scratch: Path, told: Callable[[int], None]
+    ) -> None:
+        """Build it from the store's present state; `told` hears how many documents are through."""
         self._lexical = lexical
         self._scratch = scratch
+        self._told = told
         self._build(store)
 
     def _build(self, store: Store) -> None:
@@ -225,8 +233,14 @@ class Rebuilt:
             with _writer(index) as writer:
                 writer.delete_all_documents()
                 with contextlib.closing(store.live_texts()) as texts:
-                    self._lexical._add(writer, texts, self._covered)
+                    self._lexical._add(writer, self._counted(texts), self._covered)
         self._index = index
+
+    def _counted(self, texts: Iterable[tuple[int, str, str]]) -> Iterator[tuple[int, str, str]]:
+        for done, text in enumerate(texts, 1):
+            yield text
+            if done % _TOLD == 0:
+                self._told(done)
 
     def publish(self, store: Store) -> None:
         """Bring it up to the store, and put it in the place of the current generation.

@@ -4,7 +4,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from indexer import vector_file
-from indexer.construction import Wish
+from indexer.construction import Told, Wish
 from indexer.dense import Dense
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.lock import WAIT_SECONDS, writer_lock
@@ -46,15 +46,23 @@ def open_vectors(index: "Index") -> Dense:
     return dense
 
 
-def save_vectors(index: "Index", dense: Dense, *, wait: float = WAIT_SECONDS) -> None:
+def save_vectors(
+    index: "Index",
+    dense: Dense,
+    *,
+    told: Told = lambda rows: None,
+    wait: float = WAIT_SECONDS,
+) -> None:
     """Write the file of vectors, and put it in place under the writer's lock.
 
     Raises:
         ClozeError: another process holds the lock, or has put other data in place.
     """
-    with dense.saved() as publish, writer_lock(index.folder, wait=wait):
+    with dense.saved(told) as publish, writer_lock(index.folder, wait=wait):
         check_unchanged(index.folder, index.manifest)
-        publish()
+        # Else another process has compacted meanwhile, and its file is the one to keep.
+        if index.store.purged <= dense.covered:
+            publish()
 
 
 def vectors_report(index: "Index") -> dict[str, Any] | None:

@@ -6,29 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.report.charts.style import GAIN, INK, LOSS, QUIET, RULE, WIDTH
+from eval.report.charts.style import GAIN, INK, LOSS, QUIET, png
 from indexer.errors import ClozeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _HEIGHT = 4.4  # inches
-_DOTS = 160  # an inch
-_SETTINGS: Any = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": "#8a8a8a",
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "font.family": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "grid.color": RULE,
-    "grid.linewidth": 0.7,
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": QUIET,
-    "ytick.color": QUIET,
-}
 # The depth that recall is measured at.
 _BEST = 10
 _COLOURS = {"encode": QUIET, "lexical": "#009E73", "dense": LOSS, "hybrid": GAIN}
@@ -138,19 +123,12 @@ def _stretch(axes: "Axes", low: float) -> None:
 
 
 def _draw(path: str, title: str, draw: "Callable[[Axes], None]") -> None:
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        figure = Figure(figsize=(WIDTH, _HEIGHT), layout="constrained")
-        FigureCanvasAgg(figure)
+    def fill(figure: "Figure") -> None:
         axes = figure.add_subplot()
         axes.set_title(title, loc="left", fontsize=10)
         draw(axes)
-        figure.savefig(path, dpi=_DOTS)
+
+    png(path, _HEIGHT, fill)
 
 
 def _note(

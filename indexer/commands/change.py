@@ -70,12 +70,20 @@ def compact(
     from indexer.threads import budget
 
     budget(threads)
+    from indexer.commands.look import vectors_line
     from indexer.index import Index
+    from indexer.vectors import vectors_report
 
-    with Index.open(index, threads=threads) as opened:
+    with (
+        progress_bar(lambda: None, quiet=False) as progress,
+        Index.open(index, threads=threads) as opened,
+    ):
         dead = opened.store.dead()
-        opened.compact(faiss=faiss, recall=recall)
+        opened.compact(faiss=faiss, recall=recall, progress=progress)
+        vectors = vectors_report(opened)
     tell(f"{index}: compacted, {dead:,} dead documents removed")
+    if vectors is not None:
+        tell(f"  vectors     {vectors_line(vectors, opened.manifest.faiss)}")
 
 
 def reindex(

@@ -9,6 +9,10 @@ from indexer.commands.console import AsJson, IndexFolder, Threads, emit, tell
 
 _ROWS = 50  # of the table of fields
 
+_UNITS = {"ivf": "lists probed", "hnsw": "efSearch"}
+# What recall was measured with: passages' own vectors where the encoder could not be had.
+_QUESTIONS = {"sentences": "sentences", "passages": "passages themselves (the model was not there)"}
+
 
 def show(
     index: IndexFolder,
@@ -80,18 +84,33 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     _tell_fields(report["fields"])
 
 
+def vectors_line(vectors: dict[str, Any] | None, asked: str | None) -> str:
+    """Return how vectors are searched; `asked` is the kind of index that was asked for."""
+    if vectors is None:
+        return "none on disk"
+    if "factory" not in vectors:
+        return "flat: exact" + (f"; too few yet for {asked}" if asked not in (None, "Flat") else "")
+    missed = ", which it does not reach" if vectors["recall"] < vectors["wanted"] else ""
+    return (
+        f"{vectors['factory']}, {_effort(vectors)}: recall at ten "
+        f"{vectors['recall']:.4f} on {vectors['queries']:,} {_QUESTIONS[vectors['asked']]}; "
+        f"{vectors['wanted']:g} was asked for{missed}"
+    )
+
+
+def _effort(vectors: dict[str, Any]) -> str:
+    """Say how much is looked at: lists of IVF, efSearch of HNSW, all of a flat index of codes."""
+    if vectors["kind"] == "flat":
+        return "all codes compared"
+    return f"{vectors['effort']:,} {_UNITS[vectors['kind']]}"
+
+
 def _tell_vectors(vectors: dict[str, Any] | None, asked: str | None) -> None:
     """Tell how vectors are searched, with the recall that was measured by growing effort."""
+    tell(f"  vectors     {vectors_line(vectors, asked)}")
     if vectors is None or vectors["kind"] == "flat":
-        later = f"; too few yet for {asked}" if asked not in (None, "Flat") else ""
-        tell(f"  vectors     {'none on disk' if vectors is None else f'flat: exact{later}'}")
         return
-    effort = "lists probed" if vectors["kind"] == "ivf" else "efSearch"
-    tell(
-        f"  vectors     {vectors['factory']}, {vectors['effort']} {effort}: recall at ten on "
-        f"{vectors['queries']} queries by effort, {vectors['wanted']:g} asked for"
-    )
-    tell(f"    {effort:>12}  recall  ms/query")
+    tell(f"    {_UNITS[vectors['kind']]:>12}  recall  ms/query")
     for tried, recall, milliseconds in vectors["curve"]:
         tell(f"    {tried:>12,}  {recall:.4f}  {milliseconds:8.3f}")
 

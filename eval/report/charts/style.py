@@ -1,9 +1,10 @@
-"""The one style of all charts, and their way to SVG."""
+"""The one style of all charts, and their way to SVG and PNG."""
 
+import contextlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from eval.results import Experiment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
 WIDTH = 7.5  # inches
+_DOTS = 160  # an inch of PNG
 INK, QUIET, RULE = "#1b1b1b", "#5c5c5c", "#e2e2e2"
 GAIN, LOSS = "#0072B2", "#D55E00"
 
@@ -89,9 +92,29 @@ def svg(name: str, height: float, draw: "Callable[[Figure], None]") -> str:
 
     The same drawing gives the same bytes: no time, no random ids, no settings of the user's.
     """
-    import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+
+    with _style():
+        import matplotlib
+
+        matplotlib.rcParams["svg.hashsalt"] = name
+        file = io.StringIO()
+        figure = _figure(height, "none", FigureCanvasSVG, draw)
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return _tidy(file.getvalue())
+
+
+def png(path: str, height: float, draw: "Callable[[Figure], None]") -> None:
+    """Draw a figure `WIDTH` by `height` inches into a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with _style():
+        _figure(height, "white", FigureCanvasAgg, draw).savefig(path, dpi=_DOTS)
+
+
+@contextlib.contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         # Letters that the font lacks are the browser's to find in another.
@@ -99,13 +122,18 @@ def svg(name: str, height: float, draw: "Callable[[Figure], None]") -> str:
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
-        matplotlib.rcParams["svg.hashsalt"] = name
-        figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained", facecolor="none")
-        FigureCanvasSVG(figure)
-        draw(figure)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return _tidy(file.getvalue())
+        yield
+
+
+def _figure(
+    height: float, face: str, canvas: "type[FigureCanvasBase]", draw: "Callable[[Figure], None]"
+) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), dpi=72, layout="constrained", facecolor=face)
+    canvas(figure)
+    draw(figure)
+    return figure
 
 
 def _tidy(drawn: str) -> str:
