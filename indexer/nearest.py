@@ -51,8 +51,9 @@ def nearest(
     margin = _ROUNDING * float(np.linalg.norm(query)) * max(part.norm for part in parts)
     while True:
         scores, passages, floor, main = _best_rows(parts, masks, query, limit, pool)
-        kind: Kind = "survivors" if filtered and main.kind == "flat" else main.kind
-        kind = "flat" if not filtered and kind == "survivors" else kind
+        kind: Kind = main.kind
+        if kind in ("flat", "survivors"):  # all that could be found was looked at
+            kind = "survivors" if filtered else "flat"
         plan = Plan(
             kind=kind,
             passages=reachable,

@@ -235,6 +235,19 @@ def test_a_run_of_every_mode_agrees_with_single_searches(
     assert [float(row[4]) for row in rows] == pytest.approx([h["score"] for h in hits], rel=1e-6)
 
 
+def test_compact_tells_the_recall_that_it_reached(
+    inside: Cloze, hybrid: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(hybrid[0], folder)
+    compacted = inside("compact", folder, "--faiss", "HNSW8,Flat", "--recall", "0.9")
+    (line,) = [each for each in compacted.stdout.splitlines() if "vectors" in each]
+    assert "HNSW8,Flat, 100 efSearch: recall at ten" in line and "0.9 was asked for" in line
+    assert line in inside("info", folder).stdout
+    flat = inside("compact", folder, "--faiss", "IVF4096,SQ8")
+    assert "flat: exact; too few yet for IVF4096,SQ8" in flat.stdout
+
+
 def test_export_gives_back_what_came_in(
     cloze: Cloze, hybrid: tuple[Path, dict[str, Any]], tiny_model: Path, tmp_path: Path,
     documents: list[Document],

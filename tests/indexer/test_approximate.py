@@ -18,6 +18,7 @@ from indexer.errors import ClozeError, DamagedIndexError
 from indexer.nearest import Nearest
 from indexer.records import PASSAGE_BITS, Entry, StoredPassage
 from indexer.store import Store
+from tests.indexer.brute_force import brute_force
 
 DIMENSION = 16
 COUNT = 3000
@@ -90,15 +91,7 @@ def best(
     store: Store, query: NDArray[np.float32], depth: int, allowed: NDArray[np.int64] | None = None
 ) -> list[int]:
     """The documents with the best passages, by numpy."""
-    visible = set(store.numbers(store.sequence).tolist())
-    if allowed is not None:
-        visible &= set(allowed.tolist())
-    scores: dict[int, float] = {}
-    for passage, blob in store.vectors(-1):
-        number = passage >> PASSAGE_BITS
-        if number in visible:
-            score = float(np.frombuffer(blob, np.float16).astype(float) @ query.astype(float))
-            scores[number] = max(scores.get(number, -np.inf), score)
+    scores = brute_force(store, query, allowed)
     return sorted(scores, key=lambda number: -scores[number])[:depth]
 
 

@@ -14,6 +14,7 @@ from indexer.documents import Document
 from indexer.nearest import Nearest
 from indexer.records import PASSAGE_BITS, Entry, StoredPassage
 from indexer.store import Store
+from tests.indexer.brute_force import brute_force
 
 DIMENSION = 16
 
@@ -61,22 +62,6 @@ def unit_rows(count: int, seed: int) -> NDArray[np.float16]:
         np.float16
     )
     return unit
-
-
-def brute_force(
-    store: Store, query: NDArray[np.float32], allowed: NDArray[np.int64] | None = None
-) -> dict[int, float]:
-    """Score every visible document by its best passage, in float64."""
-    visible = set(store.numbers(store.sequence).tolist())
-    if allowed is not None:
-        visible &= set(allowed.tolist())
-    scores: dict[int, float] = {}
-    for passage, blob in store.vectors(-1):
-        number = passage >> PASSAGE_BITS
-        if number in visible:
-            score = float(np.frombuffer(blob, np.float16).astype(float) @ query.astype(float))
-            scores[number] = max(scores.get(number, -np.inf), score)
-    return scores
 
 
 def assert_nearest(found: Nearest, expected: dict[int, float], depth: int, slack: float) -> None:
