@@ -141,5 +141,5 @@ def _not_started(format: str) -> ClozeError:
 
 @cache
 def shared_worker() -> Worker:
-    """Return the process that reads all files of one document; it ends with this one."""
+    """Return the worker that all files of this process are read by; it ends with this process."""
     return Worker()
