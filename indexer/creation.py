@@ -13,7 +13,6 @@ from indexer.manifest import (
     SCRATCH,
     EncoderSeal,
     Manifest,
-    check_encoder,
     check_same,
     write_manifest,
 )
@@ -42,6 +41,7 @@ class Settings:
     title_weight: int | None = None
     faiss: str | None = None
     recall: float | None = None
+    token_vectors: bool | None = None
 
 
 def seal(encoder: "Encoder") -> EncoderSeal:
@@ -60,7 +60,9 @@ def seal(encoder: "Encoder") -> EncoderSeal:
     )
 
 
-def create(folder: Path, settings: Settings, device: str, threads: int) -> "Encoder | None":
+def create(
+    folder: Path, settings: Settings, device: str, threads: int, precision: str | None = None
+) -> "Encoder | None":
     """Make the folder and seal its manifest, before anything else is in it.
 
     Returns:
@@ -75,7 +77,7 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
         from indexer.encoder import Encoder
 
         checkpoint = find_model(settings.model or DEFAULT_MODEL)
-        loaded = Encoder(checkpoint, device=device, threads=threads)
+        loaded = Encoder(checkpoint, device=device, threads=threads, precision=precision)
     encoder = seal(loaded) if loaded else None
     analyzer = Analyzer(settings.language or "english")
     tokens, overlap = _rule(settings, encoder) if encoder else (0, 0)
@@ -93,6 +95,10 @@ def create(folder: Path, settings: Settings, device: str, threads: int) -> "Enco
         analyzer=analyzer.describe(),
         title_weight=1 if settings.title_weight is None else settings.title_weight,
     )
+    if encoder and settings.token_vectors:
+        from indexer.token_vectors import seal_token_vectors
+
+        manifest = replace(manifest, token_vectors=seal_token_vectors(encoder.dimension))
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
         if not (folder / "manifest.json").exists():
@@ -117,6 +123,8 @@ def _check_asked(folder: Path, settings: Settings) -> None:
         )
     if settings.lexical_only and (settings.faiss or settings.recall is not None):
         raise ClozeError("--lexical-only has no vectors; leave --faiss and --recall out")
+    if settings.lexical_only and settings.token_vectors:
+        raise ClozeError("--lexical-only has no vectors; leave --token-vectors out")
 
 
 def _rule(settings: Settings, encoder: EncoderSeal) -> tuple[int, int]:
@@ -154,33 +162,13 @@ def check_settings(folder: Path, manifest: Manifest, settings: Settings) -> None
                 f"{wanted[name]}; leave it out, or change it with: cloze compact {folder} --{name} "
                 f"{wanted[name]}"
             )
-    for name in ("model", "lexical_only", "faiss", "recall"):
+    if settings.token_vectors not in (None, manifest.token_vectors is not None):
+        has, asked = ("without", "") if settings.token_vectors else ("with", "no-")
+        name = manifest.encoder.name if manifest.encoder else DEFAULT_MODEL
+        raise ClozeError(
+            f"{folder} was built {has} token vectors, asked for --{asked}token-vectors; leave the "
+            f"option out, or run: cloze reindex {folder} --model {name} --{asked}token-vectors"
+        )
+    for name in ("model", "lexical_only", "faiss", "recall", "token_vectors"):
         del wanted[name]
     check_same(folder, manifest, wanted)
-
-
-def load_sealed(
-    folder: Path, manifest: Manifest, model: str, device: str, threads: int
-) -> "Encoder":
-    """Load an encoder and check it against the one that made an index's vectors.
-
-    Precision is sealed for documents alone: a query may be encoded by another processor.
-
-    Raises:
-        ClozeError: it is another encoder, or is not to be found.
-    """
-    from indexer.encoder import Encoder
-
-    try:
-        checkpoint = find_model(model)
-    except ClozeError as error:
-        raise ClozeError(
-            f"{folder} can't have its encoder: {error}; if it has moved, run: cloze index {folder} "
-            "CORPUS --model PLACE"
-        ) from error
-    encoder = Encoder(checkpoint, device=device, threads=threads)
-    found, sealed = seal(encoder), manifest.encoder
-    if sealed is not None:
-        found = replace(found, precision=sealed.precision)
-    check_encoder(folder, sealed, found)
-    return encoder

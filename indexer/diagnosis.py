@@ -5,8 +5,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from indexer.caches import cache_home
 from indexer.errors import ClozeError
-from indexer.models import DEFAULT_MODEL, cache_home
+from indexer.models import DEFAULT_MODEL
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "openvino", "tantivy", "numpy")
 _FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cuvs", "faiss-gpu-cu12", "faiss-gpu-cu11")

@@ -1,56 +1,71 @@
-"""Texts to vectors: tokenise, sort by length, batch by tokens, run, and put back in order."""
+"""Texts to vectors, one for each text or one for each of its tokens."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from indexer.errors import ClozeError
-from indexer.runtime.forward import Forward, load_forward
+from indexer.runtime.checkpoint import Checkpoint
+from indexer.runtime.model import Model
+from indexer.runtime.precision import Precision
+from indexer.runtime.rows import TokenRow
 
-if TYPE_CHECKING:
-    from indexer.runtime.checkpoint import Checkpoint
+_Read = TypeVar("_Read")
 
-PAD_MULTIPLE = 16
-BATCH_TOKENS = 2048
+# Texts that are sorted by length and run together, while the next ones are tokenised.
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVectors:
+    """A text's tokens, special ones included: ids, code points [start, end), float32 vectors.
+
+    `vectors` are the hidden states of the last layer, [tokens, hidden]; special tokens, and those
+    of a prompt, stand at (0, 0).
+    """
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    vectors: NDArray[np.float32]
 
 
 class Encoder:
     """A bi-encoder: texts in, one vector each out, of norm 1 where the checkpoint normalises.
 
-    A text's padded length is the next multiple of 16 of its own tokens and a batch holds one
-    padded length, so that a vector depends on its text alone, bit for bit on one machine.
+    On a CPU a vector depends on its text alone, bit for bit on one machine.
     """
 
-    def __init__(self, checkpoint: "Checkpoint", *, device: str = "cpu", threads: int = 1) -> None:
-        """Load tokenizer and model.
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        precision: str | None = None,
+    ) -> None:
+        """Load tokenizer and model; `precision` None goes by `CLOZE_PRECISION`, else the processor.
 
         Raises:
-            ClozeError: the tokenizer or the weights can't be loaded, or there is no such device.
+            ClozeError: the tokenizer or the weights can't be loaded, or there is no such device or
+                precision.
         """
         self.checkpoint = checkpoint
-        path = checkpoint.folder / "tokenizer.json"
-        try:
-            self.tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise ClozeError(f"{path} can't be read ({error}); save it again") from error
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
+        self.device = device
+        self.threads = threads
+        self._model = Model(checkpoint, device=device, precision=precision, threads=threads)
+        self.tokenizer = self._model.tokenizer
         prompt = self.tokenizer.encode(checkpoint.document_prompt, add_special_tokens=True)
         # Tokens of every passage that are not its text: special ones, and the document prompt.
         self.added_tokens = len(prompt.ids)
-        self.device = device
-        self.threads = threads if device == "cpu" else 1
-        self._forward = load_forward(checkpoint, device, threads)
 
     @property
-    def precision(self) -> str:
-        """Name the number format that the forward pass runs in."""
-        return self._forward.precision
+    def precision(self) -> Precision:
+        """The number format that the forward pass runs in."""
+        return self._model.precision
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of queries, with the checkpoint's query prompt: [texts, dimension]."""
@@ -67,6 +82,23 @@ class Encoder:
             [self.checkpoint.document_prompt + text for text in texts], encoded or (lambda _: None)
         )
 
+    def query_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Return the tokens of queries with their vectors."""
+        return self._token_vectors(texts, self.checkpoint.query_prompt)
+
+    def document_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Return the tokens of passages with their vectors."""
+        return self._token_vectors(texts, self.checkpoint.document_prompt)
+
+    def documents_with_tokens(
+        self, texts: Sequence[str]
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], list[TokenVectors]]]:
+        """Yield passages batch by batch as they finish: places in `texts`, vectors and tokens.
+
+        The vectors, [batch, dimension], are those of `encode_documents`; one pass gives both.
+        """
+        return self._token_batches(texts, self.checkpoint.document_prompt)
+
     def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
         """Return each text's tokens as code points [start, end), without special tokens."""
         return [e.offsets for e in self._tokenize(texts, specials=False)]
@@ -75,64 +107,76 @@ class Encoder:
         self, texts: Sequence[str], encoded: Callable[[int], None] = lambda _: None
     ) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.checkpoint.dimension), dtype=np.float32)
-        ids = [e.ids for e in self._tokenize(texts, specials=True)]
-        limit = self.checkpoint.max_tokens
-        # A cut keeps the last special token, as a tokenizer that truncates does.
-        ids = [row if len(row) <= limit else row[: limit - 1] + row[-1:] for row in ids]
-        work = list(batches([len(row) for row in ids], limit))
-        for (_, rows), found in zip(work, self._run_all(ids, work), strict=True):
-            vectors[rows] = found
-            encoded(len(rows))
+        first = 0
+        for rows in self._ahead(texts, self._rows):
+            for places, (found, *_) in self._model.run(rows):
+                vectors[first + np.array(places)] = found
+                encoded(len(places))
+            first += len(rows)
         return vectors
 
-    def _run_all(
-        self, ids: list[list[int]], work: list[tuple[int, list[int]]]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Run batches in order: a few with all threads each, many with a thread each."""
-        tasks = [([ids[row] for row in rows], length) for length, rows in work]
-        if len(tasks) <= self.threads or self.threads == 1:
-            yield from (_run(self._forward, *task) for task in tasks)
+    def _ahead(
+        self, texts: Sequence[str], read: Callable[[Sequence[str]], list[_Read]]
+    ) -> Iterator[list[_Read]]:
+        """Tokenise block after block, the next one while the model runs the last."""
+        if len(texts) <= _BLOCK:
+            yield read(texts)
             return
-        streams = self._streams
-        with ThreadPoolExecutor(max_workers=self.threads) as pool:
-            yield from pool.map(lambda task: _run(streams, *task), tasks)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokenize") as pool:
+            pending = pool.submit(read, texts[:_BLOCK])
+            for start in range(_BLOCK, len(texts), _BLOCK):
+                ready = pending.result()
+                pending = pool.submit(read, texts[start : start + _BLOCK])
+                yield ready
+            yield pending.result()
+
+    def _rows(self, texts: Sequence[str]) -> list[TokenRow]:
+        return [TokenRow(self._cut(e.ids)) for e in self._whole(texts)]
+
+    def _cut(self, values: list[Any]) -> list[Any]:
+        """Cut at the longest input, keeping the last special token as a tokenizer does."""
+        limit = self.checkpoint.max_tokens
+        return values if len(values) <= limit else values[: limit - 1] + values[-1:]
 
     @cached_property
-    def _streams(self) -> Forward:
-        """The same model for as many batches at once as there are threads; indexing needs it.
+    def _with_tokens(self) -> Model:
+        """The same model, with its hidden states as an output besides."""
+        return Model(
+            self.checkpoint, device=self.device, precision=self.precision, threads=self.threads,
+            tokens=True,
+        )  # fmt: skip
 
-        OpenVINO sets up what its calls share in the first of them; two first calls at once, from
-        two threads, have been seen to wait for each other without end. So the first is made here.
-        """
-        streams = load_forward(self.checkpoint, self.device, self.threads, self.threads)
-        _run(streams, [[0]], PAD_MULTIPLE)
-        return streams
+    def _token_vectors(self, texts: Sequence[str], prompt: str) -> list[TokenVectors]:
+        found: dict[int, TokenVectors] = {}
+        for places, _, tokens in self._token_batches(texts, prompt):
+            found |= zip(places, tokens, strict=True)
+        return [found[place] for place in range(len(texts))]
+
+    def _token_batches(
+        self, texts: Sequence[str], prompt: str
+    ) -> Iterator[tuple[list[int], NDArray[np.float32], list[TokenVectors]]]:
+        first = 0
+        for encodings in self._ahead([prompt + text for text in texts], self._whole):
+            rows = [TokenRow(self._cut(e.ids)) for e in encodings]
+            for places, (vectors, hidden) in self._with_tokens.run(rows):
+                tokens = [
+                    TokenVectors(
+                        ids=list(rows[place].ids),
+                        offsets=self._offsets(encodings[place], len(prompt)),
+                        vectors=states[: len(rows[place].ids)],
+                    )
+                    for place, states in zip(places, hidden, strict=True)
+                ]
+                yield [first + place for place in places], vectors, tokens
+            first += len(rows)
+
+    def _offsets(self, encoding: Any, prompt: int) -> list[tuple[int, int]]:  # noqa: ANN401
+        """Return where tokens lie in the text behind a prompt; (0, 0) for the prompt's own."""
+        return [(max(a - prompt, 0), max(b - prompt, 0)) for a, b in self._cut(encoding.offsets)]
+
+    def _whole(self, texts: Sequence[str]) -> list[Any]:
+        return self._tokenize(texts, specials=True)
 
     def _tokenize(self, texts: Sequence[str], *, specials: bool) -> list[Any]:
         encodings: list[Any] = self.tokenizer.encode_batch(list(texts), add_special_tokens=specials)
         return encodings
-
-
-def _run(forward: Forward, ids: list[list[int]], length: int) -> NDArray[np.float32]:
-    padded = np.zeros((len(ids), length), dtype=np.int64)
-    mask = np.zeros_like(padded)  # [batch, length]
-    for row, tokens in enumerate(ids):
-        padded[row, : len(tokens)] = tokens
-        mask[row, : len(tokens)] = 1
-    return forward(padded, mask)
-
-
-def batches(lengths: Sequence[int], limit: int) -> Iterator[tuple[int, list[int]]]:
-    """Group rows into batches of one padded length and at most `BATCH_TOKENS`, longest first.
-
-    Padding never goes beyond `limit`, where the model's positions end.
-    """
-    by_length: dict[int, list[int]] = {}
-    for row, length in enumerate(lengths):
-        padded = min(-(-length // PAD_MULTIPLE) * PAD_MULTIPLE, limit)
-        by_length.setdefault(padded, []).append(row)
-    for padded in sorted(by_length, reverse=True):
-        rows = by_length[padded]
-        size = max(1, BATCH_TOKENS // max(padded, 1))
-        for start in range(0, len(rows), size):
-            yield padded, rows[start : start + size]

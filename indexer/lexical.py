@@ -5,6 +5,7 @@ when it was written, so what they cover is read from themselves: the highest of 
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -192,6 +193,15 @@ class Lexical:
     def count_matches(self, text: str, allowed: NDArray[np.int64] | None = None) -> int:
         """Count the documents that hold any of the query's terms."""
         return self._ranking.count(self.analyzer.terms(text), allowed)
+
+    def idf(self, terms: Iterable[str]) -> dict[str, float]:
+        """Return terms' inverse document frequencies, with the statistics that BM25 goes by.
+
+        ln(1 + (N - df + 0.5) / (df + 0.5)), both N and df counting the dead until compaction.
+        """
+        every = self.count + self.dead
+        counts = self._ranking.frequencies(terms)
+        return {term: math.log1p((every - df + 0.5) / (df + 0.5)) for term, df in counts.items()}
 
     def contributions(self, text: str, numbers: Sequence[int]) -> dict[int, tuple[TermScore, ...]]:
         """Return what each term of a query adds to the scores of documents, most first."""

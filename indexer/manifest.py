@@ -10,13 +10,15 @@ from typing import Any, Literal
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.generations import sync
 from indexer.passages import PassageRule
+from indexer.runtime.precision import Precision
 
-FORMAT = 2
+FORMAT = 3
 NAME = "manifest.json"
 # Of the exact ten best, the share that an approximate index must find.
 DEFAULT_RECALL = 0.98
 # What it is until it is whole, and what a killed process may leave.
 SCRATCH = f"{NAME}.new"
+_LONG_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,15 @@ class EncoderSeal:
     query_prompt: str
     document_prompt: str
     max_tokens: int
-    precision: str
+    precision: Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenVectorSeal:
+    """How token vectors are stored: int8 numbers a token, and the number that stands for 1."""
+
+    dimension: int
+    scale: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +49,16 @@ class Defaults:
     """How an index is searched where a query does not say; None leaves it to the built-in ones.
 
     `fusion` is minmax or rrf, `weight` the dense list's share in minmax, `depth` the candidates
-    that each retrieval fetches.
+    that each retrieval fetches. `rerank` is none, late or a cross-encoder's name; the documents
+    that it reads, `rerank_depth`, and the share of its scores, `rerank_weight`, are this one's.
     """
 
     fusion: Literal["minmax", "rrf"] | None = None
     weight: float | None = None
     depth: int | None = None
+    rerank: str | None = None
+    rerank_depth: int | None = None
+    rerank_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +69,7 @@ class Manifest:
     new one and changes this name, which makes the swap one step. `faiss` names the kind of the
     vectors' index, None leaves it to their number; `recall` is the share of the exact ten best that
     an approximate one must find. Neither these nor `defaults` are sealed: they change no vector and
-    no posting.
+    no posting. `token_vectors` is None where only passages have vectors.
     """
 
     encoder: EncoderSeal | None
@@ -64,6 +78,7 @@ class Manifest:
     language: str
     analyzer: dict[str, Any]
     title_weight: int
+    token_vectors: TokenVectorSeal | None = None
     metric: str = "inner product"
     faiss: str | None = None
     recall: float = DEFAULT_RECALL
@@ -116,11 +131,21 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if found != (expected := _checksum(content)):
         raise _damaged(path, f"its checksum is {str(found)[:12]}…, its content's {expected[:12]}…")
-    encoder = content.pop("encoder")
-    defaults = Defaults(**content.pop("defaults", {}))
+    encoder = _with_short_precision(content.pop("encoder"))
+    tokens = content.pop("token_vectors", None)
     return Manifest(
-        encoder=EncoderSeal(**encoder) if encoder else None, defaults=defaults, **content
+        encoder=EncoderSeal(**encoder) if encoder else None,
+        token_vectors=TokenVectorSeal(**tokens) if tokens else None,
+        defaults=Defaults(**content.pop("defaults", {})),
+        **content,
     )
+
+
+def _with_short_precision(encoder: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Name the precision as we do now; torch's names were written once."""
+    if encoder is None:
+        return None
+    return encoder | {"precision": _LONG_PRECISIONS.get(encoder["precision"], encoder["precision"])}
 
 
 def _damaged(path: Path, what: str) -> DamagedIndexError:
@@ -162,9 +187,9 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
         )
     if sealed.precision != wanted.precision:
         raise ClozeError(
-            f"{folder} holds vectors made in {sealed.precision}, this machine makes "
-            f"{wanted.precision}; add to it on a machine like the first, or encode it anew with: "
-            f"cloze reindex {folder} --model {wanted.name}"
+            f"{folder} holds vectors made in {sealed.precision}, asked to add some in "
+            f"{wanted.precision}; leave --precision out on a machine that has {sealed.precision}, "
+            f"or encode it anew with: cloze reindex {folder} --model {wanted.name}"
         )
     for name in ("content_hash", "dimension", "pooling", "normalize", "query_prompt",
                  "document_prompt", "max_tokens"):  # fmt: skip

@@ -3,6 +3,7 @@
 Format 1 had neither the sequence number of the last purge, nor sketches of near-duplicates, nor an
 index from documents to their metadata. The sketches of documents that are there stay empty when it
 is opened, since to read every text takes a minute at a million; the next compaction makes them.
+Format 2 had no tables for token vectors; an index of it goes on without any.
 """
 
 import errno
@@ -13,6 +14,7 @@ from indexer.errors import ClozeError
 from indexer.lock import writer_lock
 from indexer.manifest import FORMAT, read_manifest, write_manifest
 from indexer.near_duplicates import sketch
+from indexer.records import TOKEN_TABLES
 from indexer.store import Store
 
 _TO_FORMAT_2 = (
@@ -80,5 +82,6 @@ def _upgrade_store(path: Path) -> None:
     store = Store(path)
     try:
         store.upgrade(2, _TO_FORMAT_2)
+        store.upgrade(3, TOKEN_TABLES)
     finally:
         store.close()

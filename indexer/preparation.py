@@ -15,6 +15,7 @@ from indexer.store import Store
 
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
+    from indexer.token_vectors import TokenCoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +34,12 @@ def prepare(
     encoder: "Encoder | None",
     rule: PassageRule,
     encoded: Callable[[int], None],
+    coder: "TokenCoder | None" = None,
 ) -> Batch:
-    """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vector.
+    """Cut and encode what is new or changed; a passage whose text is unchanged keeps its vectors.
 
-    `encoded` hears, after every batch of the encoder, of how many documents that is about.
+    `encoded` hears, after every batch of the encoder, of how many documents that is about. With
+    `coder` passages get token vectors too.
     """
     stored = store.live([document.id for document in documents])
     hashes = {d.id: (text_hash(d), metadata_hash(d)) for d in documents}
@@ -44,18 +47,18 @@ def prepare(
     cuts = _cut(changed, encoder, rule)
     keys = [[_hash(passage.text) for passage in each.passages] for each in cuts]
     known: dict[bytes, bytes] = {}
+    codes: dict[bytes, bytes] = {}
     for document in changed:
         if row := stored.get(document.id):
             known |= store.vectors_of(row.number)
+            codes |= store.intact_codes_of(row.number) if coder else {}
     new = {
         key: passage.text
         for each, its_keys in zip(cuts, keys, strict=True)
         for passage, key in zip(each.passages, its_keys, strict=True)
-        if key not in known
+        if key not in known or (coder and key not in codes)
     }
     if encoder is not None and new:
-        import numpy as np
-
         finished = 0
 
         def count(texts: int) -> None:
@@ -63,16 +66,18 @@ def prepare(
             finished += texts
             encoded((len(documents) - 1) * finished // len(new))
 
-        vectors = encoder.encode_documents(list(new.values()), encoded=count)
-        rows = vectors.astype(np.float16)
-        known |= {key: row.tobytes() for key, row in zip(new, rows, strict=True)}
+        vectors, its_codes = _encode(encoder, coder, list(new.values()), count)
+        known |= zip(new, vectors, strict=True)
+        codes |= zip(new, its_codes, strict=False)
     entries = [
         Entry(
             document=document,
             text_hash=hashes[document.id][0],
             metadata_hash=hashes[document.id][1],
             passages=tuple(
-                StoredPassage(start=p.start, end=p.end, key=key, vector=known[key])
+                StoredPassage(
+                    start=p.start, end=p.end, key=key, vector=known[key], codes=codes.get(key)
+                )
                 for p, key in zip(each.passages, its_keys, strict=True)
             ),
             tokens=each.tokens,
@@ -87,6 +92,31 @@ def prepare(
         unchanged=len(documents) - len(changed),
         encoded_texts=len(new),
     )
+
+
+def _encode(
+    encoder: "Encoder",
+    coder: "TokenCoder | None",
+    texts: Sequence[str],
+    encoded: Callable[[int], None],
+) -> tuple[list[bytes], list[bytes]]:
+    """Return float16 vectors of texts, and their codes where there is a coder."""
+    import numpy as np
+
+    codes: list[bytes] = []
+    if coder is None:
+        vectors = encoder.encode_documents(texts, encoded=encoded)
+    else:
+        vectors, codes = coder.encode_both(encoder, texts, encoded)
+    return [row.tobytes() for row in vectors.astype(np.float16)], codes
+
+
+def passage_texts(
+    document: Document, encoder: "Encoder", rule: PassageRule
+) -> list[tuple[bytes, str]]:
+    """Return a document's passages as the encoder reads them, each with the key of its vector."""
+    found = _cut([document], encoder, rule)[0]
+    return [(_hash(passage.text), passage.text) for passage in found.passages]
 
 
 def _cut(documents: Sequence[Document], encoder: "Encoder | None", rule: PassageRule) -> list[Cut]:

@@ -11,12 +11,12 @@ from indexer.passages import sentences
 from indexer.records import PASSAGE_BITS
 
 if TYPE_CHECKING:
-    from indexer.index import Index
+    from indexer.opened import OpenedIndex
 
 _LEAST_WORDS = 4
 
 
-def questions(index: "Index", passages: list[int]) -> NDArray[np.float32]:
+def questions(index: "OpenedIndex", passages: list[int]) -> NDArray[np.float32]:
     """Return the query vectors of one sentence of each passage: [texts, dimension].
 
     Of each passage the first sentence of at least four words, else all of it. None come back where
@@ -29,7 +29,7 @@ def questions(index: "Index", passages: list[int]) -> NDArray[np.float32]:
     return vectors
 
 
-def _texts(index: "Index", passages: list[int]) -> list[str]:
+def _texts(index: "OpenedIndex", passages: list[int]) -> list[str]:
     with index.store.snapshot():
         windows = index.store.windows(passages)
         documents = index.store.documents([passage >> PASSAGE_BITS for passage in passages])

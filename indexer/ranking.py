@@ -6,7 +6,7 @@ one the ranking of all is read on until it holds enough allowed documents, or en
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,10 @@ class Ranking:
         numbers = self._hits(unscored, matching + 1).numbers
         return int(np.isin(numbers, allowed).sum())
 
+    def frequencies(self, terms: Iterable[str]) -> dict[str, int]:
+        """Return in how many documents each term is, the deleted ones included."""
+        return {term: self.searcher.doc_freq("body", term) for term in terms}
+
     def numbers(self) -> NDArray[np.int64]:
         """Return the numbers of all documents that have postings."""
         return self._hits(tantivy.Query.all_query(), max(1, self.searcher.num_docs)).numbers
@@ -106,7 +110,7 @@ class Ranking:
 
     def _at_most(self, terms: Sequence[str]) -> int:
         """Return a number that the matching documents don't exceed."""
-        return sum(self.searcher.doc_freq("body", term) for term in set(terms))
+        return sum(self.frequencies(set(terms)).values())
 
     def _any(self, terms: Sequence[str]) -> tantivy.Query:
         if not terms:

@@ -7,7 +7,13 @@ from indexer.documents import Document
 # A passage's number is its document's number followed by 20 bits for its place in it.
 PASSAGE_BITS = 20
 
-SCHEMA = """
+TOKEN_TABLES = (
+    "CREATE TABLE token_vectors (passage INTEGER PRIMARY KEY, codes BLOB NOT NULL, "
+    "checksum BLOB NOT NULL)",
+    # One row: the matrix that all codes were made by.
+    "CREATE TABLE projection (matrix BLOB NOT NULL, sha256 BLOB NOT NULL)",
+)
+SCHEMA = f"""
 CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO state VALUES ('sequence', 0), ('purges', 0), ('purged', 0), ('sketched', 1);
 CREATE TABLE documents (
@@ -42,18 +48,23 @@ CREATE TABLE facets (
     PRIMARY KEY (field, kind, value, document)
 ) WITHOUT ROWID;
 CREATE INDEX facet_documents ON facets (document, field);
-PRAGMA user_version = 2;
+{";".join(TOKEN_TABLES)};
+PRAGMA user_version = 3;
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPassage:
-    """A passage to be kept: its window, the hash of what the encoder read, its float16 vector."""
+    """A passage to be kept: its window, the hash of what the encoder read, its float16 vector.
+
+    `codes` are its token vectors, None where they are not stored.
+    """
 
     start: int
     end: int
     key: bytes
     vector: bytes
+    codes: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,12 +33,14 @@ class Reindexing:
         *,
         device: str = "cpu",
         threads: int | None = None,
+        precision: str | None = None,
     ) -> None:
         """Prepare to encode an index by the model and passage rule of `settings`."""
         self.folder = Path(folder)
         self.settings = settings
         self.device = device
         self.threads = threads
+        self.precision = precision
         self.notices: list[str] = []
         self._read = 0
         self._total = 0
@@ -57,14 +59,20 @@ class Reindexing:
         wanted = self._settings(old)
         content = find_model(wanted.model or "").content_hash
         # The name holds all that is new, so that a rerun goes on only with what it would build.
-        parts = (content[:12], wanted.passage_tokens, wanted.passage_overlap, wanted.title_weight)
+        parts = [content[:12], wanted.passage_tokens, wanted.passage_overlap, wanted.title_weight]
+        parts += ["tokens"] if wanted.token_vectors else []
         name = "-".join(map(str, ("data", *parts)))
         if old.manifest.data == name:
             name += "-again"
         place = self.folder / name
         _follow(place, old.manifest)
         with Index.open(
-            place, wanted, device=self.device, threads=self.threads, progress=progress
+            place,
+            wanted,
+            device=self.device,
+            threads=self.threads,
+            precision=self.precision,
+            progress=progress,
         ) as new:
             while True:
                 copied = old.store.sequence
@@ -104,7 +112,12 @@ class Reindexing:
             title_weight=old.manifest.title_weight,
             faiss=old.manifest.faiss,
             recall=old.manifest.recall,
+            token_vectors=self._wants_tokens(old.manifest),
         )
+
+    def _wants_tokens(self, manifest: Manifest) -> bool:
+        asked = self.settings.token_vectors
+        return manifest.token_vectors is not None if asked is None else asked
 
     def _check_fits(self, manifest: Manifest, dimension: int) -> None:
         """Check that vectors of the new model can have an index of the old kind."""

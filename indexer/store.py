@@ -18,6 +18,7 @@ from indexer.filters import facets
 from indexer.frozen import connect_frozen, is_frozen
 from indexer.records import PASSAGE_BITS, SCHEMA, Entry
 from indexer.stored import StoredRecords
+from indexer.stored_tokens import insert_codes
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -157,6 +158,15 @@ class Store(StoredRecords):
                 for place, p in enumerate(entry.passages)
             ),
         )
+        insert_codes(
+            self._db,
+            (
+                (number << PASSAGE_BITS | place, p.key, p.codes)
+                for number, entry in entries
+                for place, p in enumerate(entry.passages)
+                if p.codes is not None
+            ),
+        )
         numbers = cache(self._field_number)
         self._db.executemany(
             "INSERT INTO facets VALUES (?, ?, ?, ?)",
@@ -188,13 +198,14 @@ class Store(StoredRecords):
             dead = f"SELECT number FROM documents WHERE deleted <= {int(upto)}"
             self._db.execute(f"DELETE FROM contents WHERE number IN ({dead})")
             # By ranges: SQLite would read every passage to see which are of a document.
-            self._db.executemany(
-                "DELETE FROM passages WHERE passage >= ? AND passage < ?",
-                [
-                    (number << PASSAGE_BITS, (number + 1) << PASSAGE_BITS)
-                    for (number,) in self._db.execute(dead)
-                ],
-            )
+            ranges = [
+                (number << PASSAGE_BITS, (number + 1) << PASSAGE_BITS)
+                for (number,) in self._db.execute(dead)
+            ]
+            for table in ("passages", "token_vectors"):
+                self._db.executemany(
+                    f"DELETE FROM {table} WHERE passage >= ? AND passage < ?", ranges
+                )
             self._db.execute(f"DELETE FROM facets WHERE document IN ({dead})")
             self._db.execute("DELETE FROM documents WHERE deleted <= ?", [upto])
             self._db.execute("DELETE FROM fields WHERE field NOT IN (SELECT field FROM facets)")

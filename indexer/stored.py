@@ -10,7 +10,8 @@ from typing import Any
 from indexer.coverage import coverage, digest
 from indexer.documents import Document
 from indexer.records import PASSAGE_BITS, Change, Row
-from indexer.selections import VISIBLE, Selections
+from indexer.selections import VISIBLE
+from indexer.stored_tokens import StoredTokens
 
 _CHUNK = 500
 
@@ -32,7 +33,7 @@ class Kept:
     astray: bool
 
 
-class StoredRecords(Selections):
+class StoredRecords(StoredTokens):
     """What a connection to the store's file can read."""
 
     @contextmanager

@@ -12,10 +12,10 @@ from indexer.manifest import check_unchanged
 from indexer.questions import questions
 
 if TYPE_CHECKING:
-    from indexer.index import Index
+    from indexer.opened import OpenedIndex
 
 
-def open_vectors(index: "Index") -> Dense:
+def open_vectors(index: "OpenedIndex") -> Dense:
     """Open the vectors at the commit that an index reads; a damaged file is made anew.
 
     Raises:
@@ -47,7 +47,7 @@ def open_vectors(index: "Index") -> Dense:
 
 
 def save_vectors(
-    index: "Index",
+    index: "OpenedIndex",
     dense: Dense,
     *,
     told: Told = lambda rows: None,
@@ -65,7 +65,7 @@ def save_vectors(
             publish()
 
 
-def vectors_report(index: "Index") -> dict[str, Any] | None:
+def vectors_report(index: "OpenedIndex") -> dict[str, Any] | None:
     """Return how the vectors are searched, from the file's header; None where there is no file.
 
     `kind` is flat, or that of the approximate index with its FAISS factory string, its effort

@@ -40,6 +40,8 @@ def damage(index: Index) -> list[str]:
         found += [f"{index.store.path}: {line}" for line in index.store.stray_facets()]
         if index.manifest.encoder is not None:
             found += _vectors(index)
+        if index.manifest.token_vectors is not None:
+            found += _token_vectors(index, index.manifest.token_vectors.dimension)
         return index.notices + found
 
 
@@ -92,6 +94,22 @@ def _vectors(index: Index) -> Iterator[str]:
             if known and vectors[row].tobytes() != blob:
                 yield f"{place}: the vector of passage {number} is not the stored one"
     yield from _differences(place, "passages", np.array(stored, dtype=np.int64), rows)
+
+
+def _token_vectors(index: Index, dimension: int) -> Iterator[str]:
+    """Check token vectors, those of the dead too: each passage has its own and nothing else has."""
+    path, store = index.store.path, index.store
+    kept = store.projection()
+    if kept is not None and not kept.intact:
+        yield f"{path}: the matrix of the token vectors is not what was written"
+    for passage, codes in store.all_token_codes():
+        if not codes.intact or len(codes.codes) % dimension:
+            yield f"{path}: the token vectors of passage {passage} are not what was written"
+    bare, stray = store.unpaired_tokens()
+    if bare:
+        yield f"{path}: {len(bare)} passages have no token vectors, first {bare[0]}"
+    if stray or (kept is None and store.has_tokens):
+        yield f"{path}: token vectors are there without their {'passages' if stray else 'matrix'}"
 
 
 def _among(values: "NDArray[np.int64]", ascending: "NDArray[np.int64]") -> "NDArray[np.bool_]":

@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 # Before any library that reads it is imported, here and in every process that a test starts.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from indexer.runtime.precision import has
+
+# One that needs no quantisation: what auto chooses has tests of its own.
+os.environ["CLOZE_PRECISION"] = "bf16" if has("bf16", "cpu") else "fp32"
+
 import pytest
 from hypothesis import HealthCheck, settings
 

@@ -8,6 +8,7 @@ from indexer.commands.console import (
     AsJson,
     Device,
     IndexFolder,
+    Precision,
     Threads,
     emit,
     notice,
@@ -95,7 +96,15 @@ def reindex(
     overlap: Annotated[
         int | None, typer.Option(help="Tokens that neighbouring passages share [default: 32]")
     ] = None,
+    token_vectors: Annotated[
+        bool | None,
+        typer.Option(
+            "--token-vectors/--no-token-vectors",
+            help="Store a vector for each token, or none [default: as before]",
+        ),
+    ] = None,
     device: Device = "auto",
+    precision: Precision = None,
     threads: Threads = None,
 ) -> None:
     """Encode an index anew with another model, beside the old one, and swap at the end.
@@ -110,9 +119,15 @@ def reindex(
 
     work = Reindexing(
         index,
-        Settings(model=model, passage_tokens=passage_tokens, passage_overlap=overlap),
+        Settings(
+            model=model,
+            passage_tokens=passage_tokens,
+            passage_overlap=overlap,
+            token_vectors=token_vectors,
+        ),
         device=resolve_device(device),
         threads=threads,
+        precision=precision,
     )
     with progress_bar(work.position, quiet=False) as progress:
         documents = work.run(progress)

@@ -21,6 +21,13 @@ Device: TypeAlias = Annotated[
     str,
     typer.Option(help="Where the model runs: auto, cpu or cuda (auto: cuda where there is one)"),
 ]
+Precision: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Number format of the encoder: auto, fp32, bf16 or int8 [default: CLOZE_PRECISION, "
+        "else the index's; of a new one the fastest here that agrees with fp32]"
+    ),
+]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object")]
 IndexFolder: TypeAlias = Annotated[str, typer.Argument(metavar="INDEX", help="The index folder")]
 

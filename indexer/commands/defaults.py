@@ -16,12 +16,21 @@ def defaults(
     depth: Annotated[
         int | None, typer.Option(min=1, help="Candidates that each retrieval fetches")
     ] = None,
+    rerank: Annotated[
+        str | None, typer.Option(help="A cross-encoder's folder or hub id, late or none")
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option(min=1, help="Documents that are reranked")
+    ] = None,
+    rerank_weight: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of the reranker's score")
+    ] = None,
     title_weight: Annotated[
         int | None,
         typer.Option(min=0, help="How often BM25 counts a word of the title; rebuilds postings"),
     ] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="First go back to the built-in fusion, weight, depth")
+        bool, typer.Option("--reset", help="First go back to all built-in ones")
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -38,7 +47,10 @@ def defaults(
 
     if fusion not in (None, "minmax", "rrf"):
         raise ClozeError(f"--fusion is {fusion!r}; choose minmax or rrf")
-    asked = {"fusion": fusion, "weight": weight, "depth": depth}
+    asked = {
+        "fusion": fusion, "weight": weight, "depth": depth, "rerank": rerank,
+        "rerank_depth": rerank_depth, "rerank_weight": rerank_weight,
+    }  # fmt: skip
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
 
     def change(stored: Defaults) -> Defaults:
@@ -52,5 +64,5 @@ def defaults(
         emit(asdict(manifest.defaults) | {"title_weight": manifest.title_weight})
         return
     for name, value in asdict(manifest.defaults).items():
-        tell(f"{name:>12}  {'built-in' if value is None else value}")
-    tell(f"{'title weight':>12}  {manifest.title_weight}")
+        tell(f"{name.replace('_', ' '):>13}  {'built-in' if value is None else value}")
+    tell(f"{'title weight':>13}  {manifest.title_weight}")

@@ -63,6 +63,7 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
             "fields": {name: asdict(held) for name, held in opened.store.field_report().items()},
             "bytes": sum(p.stat().st_size for p in opened.folder.rglob("*") if p.is_file()),
             "vectors": vectors_report(opened),
+            "token_vectors": opened.store.token_report(),
             "manifest": asdict(opened.manifest),
             "notices": opened.notices,
         }
@@ -74,6 +75,7 @@ def info(index: IndexFolder, json: AsJson = False) -> None:
     tell(f"  on disk     {report['bytes'] / 2**20:,.1f} MiB, {counts['dead']:,} dead documents")
     tell(f"  encoder     {_encoder_line(encoder)}")
     _tell_vectors(report["vectors"], report["manifest"]["faiss"])
+    tell(f"  tokens      {_tokens_line(report['token_vectors'], report['manifest'])}")
     tell(f"  analyzer    {report['manifest']['language']}")
     tell(f"  searched    {_defaults_line(report['manifest']['defaults'])}")
     tell(
@@ -95,6 +97,16 @@ def vectors_line(vectors: dict[str, Any] | None, asked: str | None) -> str:
         f"{vectors['factory']}, {_effort(vectors)}: recall at ten "
         f"{vectors['recall']:.4f} on {vectors['queries']:,} {_QUESTIONS[vectors['asked']]}; "
         f"{vectors['wanted']:g} was asked for{missed}"
+    )
+
+
+def _tokens_line(held: dict[str, int], manifest: dict[str, Any]) -> str:
+    """Return whether token vectors are stored, and what they take."""
+    if manifest["token_vectors"] is None:
+        return "not stored: late interaction encodes what it reads"
+    return (
+        f"of {held['passages']:,} passages, {held['bytes'] / 2**20:,.1f} MiB "
+        f"({manifest['token_vectors']['dimension']} bytes a token)"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from indexer.caches import file_sum
 from indexer.errors import ClozeError
 
 POOLINGS = ("mean", "cls", "max")
@@ -47,15 +48,8 @@ def read_checkpoint(folder: Path, name: str) -> Checkpoint:
         ClozeError: a file is missing, the weights are pickled only, code of its own is needed, or
             a sentence-transformers module is not one of Transformer, Pooling and Normalize.
     """
-    modules = _modules(folder)
-    home = _transformer_folder(folder, modules)
-    config = _json(home / "config.json")
-    if "auto_map" in config:
-        raise ClozeError(
-            f"{name} needs code of its own ({home / 'config.json'} has an auto_map), which cloze "
-            "never runs; choose a checkpoint of a standard architecture"
-        )
-    _check_files(home, name)
+    modules = read_modules(folder)
+    home, config = read_home(folder, modules, name)
     pooling = _pooling(folder, modules)
     prompts = _prompts(folder)
     facts: dict[str, Any] = {
@@ -63,24 +57,24 @@ def read_checkpoint(folder: Path, name: str) -> Checkpoint:
         "normalize": not modules or "Normalize" in modules,
         "query_prompt": prompts.get("query", ""),
         "document_prompt": prompts.get("document", prompts.get("passage", "")),
-        "max_tokens": _max_tokens(home, config),
+        "max_tokens": read_max_tokens(home, config),
     }
     return Checkpoint(
         name=name,
         folder=home,
-        content_hash=_content_hash(home, facts, weights := _sha256(*_weights(home))),
+        content_hash=hash_content(home, facts, weights := hash_weights(home)),
         weights_hash=weights,
         dimension=int(config.get("hidden_size", config.get("dim", 0))),
         **facts,
     )
 
 
-def _modules(folder: Path) -> dict[str, str]:
+def read_modules(folder: Path) -> dict[str, str]:
     """Map the last part of each sentence-transformers module's type to its folder."""
     path = folder / "modules.json"
     if not path.exists():
         return {}
-    modules = {entry["type"].rsplit(".", 1)[-1]: entry["path"] for entry in _json(path)}
+    modules = {entry["type"].rsplit(".", 1)[-1]: entry["path"] for entry in read_json(path)}
     unknown = sorted(set(modules) - {"Transformer", "Pooling", "Normalize"})
     if unknown:
         raise ClozeError(
@@ -90,8 +84,21 @@ def _modules(folder: Path) -> dict[str, str]:
     return modules
 
 
-def _transformer_folder(folder: Path, modules: dict[str, str]) -> Path:
-    return folder / modules.get("Transformer", "")
+def read_home(folder: Path, modules: dict[str, str], name: str) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of the transformer's own files, which are all there, and its config.json.
+
+    Raises:
+        ClozeError: a file is missing, the weights are pickled only, or it needs code of its own.
+    """
+    home = folder / modules.get("Transformer", "")
+    config = read_json(home / "config.json")
+    if "auto_map" in config:
+        raise ClozeError(
+            f"{name} needs code of its own ({home / 'config.json'} has an auto_map), which cloze "
+            "never runs; choose a checkpoint of a standard architecture"
+        )
+    _check_files(home, name)
+    return home, config
 
 
 def _check_files(home: Path, name: str) -> None:
@@ -113,7 +120,7 @@ def _pooling(folder: Path, modules: dict[str, str]) -> str:
     if "Pooling" not in modules:
         return "mean"
     path = folder / modules["Pooling"] / "config.json"
-    config = _json(path)
+    config = read_json(path)
     chosen = config.get("pooling_mode") or next(
         (mode for key, mode in _LEGACY_POOLING.items() if config.get(key)), "of several kinds"
     )
@@ -129,11 +136,11 @@ def _prompts(folder: Path) -> dict[str, str]:
     path = folder / "config_sentence_transformers.json"
     if not path.exists():
         return {}
-    prompts = _json(path).get("prompts") or {}
+    prompts = read_json(path).get("prompts") or {}
     return {str(key): str(value) for key, value in prompts.items()}
 
 
-def _max_tokens(home: Path, config: dict[str, Any]) -> int:
+def read_max_tokens(home: Path, config: dict[str, Any]) -> int:
     """Return the smallest of the limits that model, tokenizer and sentence-transformers state."""
     positions = int(config.get("max_position_embeddings", 512))
     if config.get("model_type") in _ROBERTA_FAMILY:
@@ -143,13 +150,18 @@ def _max_tokens(home: Path, config: dict[str, Any]) -> int:
         ("sentence_bert_config.json", "max_seq_length"),
         ("tokenizer_config.json", "model_max_length"),
     ):
-        value = _json(home / file).get(key) if (home / file).exists() else None
+        value = read_json(home / file).get(key) if (home / file).exists() else None
         if value is not None and 0 < value < _NO_LIMIT:
             limits.append(int(value))
     return min(limits)
 
 
-def _json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Read one of a checkpoint's JSON files.
+
+    Raises:
+        ClozeError: it is missing, or no JSON.
+    """
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -167,14 +179,17 @@ def _weights(home: Path) -> list[Path]:
 
 def _sha256(*paths: Path) -> str:
     """Hash files: one file's own sha256, or that of the list of several."""
-    sums = []
-    for path in paths:
-        with path.open("rb") as file:
-            sums.append(hashlib.file_digest(file, "sha256").hexdigest())
+    sums = [file_sum(path) for path in paths]
     return sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
 
 
-def _content_hash(home: Path, facts: dict[str, Any], weights: str) -> str:
+def hash_weights(home: Path) -> str:
+    """Hash the weights of a transformer's folder."""
+    return _sha256(*_weights(home))
+
+
+def hash_content(home: Path, facts: dict[str, Any], weights: str) -> str:
+    """Hash all that decides an output: files, facts read from others, and the weights' hash."""
     configuration = _sha256(home / "config.json", home / "tokenizer.json")
     sealed = json.dumps([facts, configuration, weights], sort_keys=True)
     return hashlib.sha256(sealed.encode()).hexdigest()

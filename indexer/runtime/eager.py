@@ -1,16 +1,22 @@
-"""The forward pass in torch: on CUDA for use, and as what the CPU's compiled form is made from."""
+"""The forward pass in torch: on CUDA, where OpenVINO is missing, and as what it converts."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from indexer.errors import ClozeError
+from indexer.runtime.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
-    from indexer.runtime.checkpoint import Checkpoint
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from indexer.runtime.forward import AnyCheckpoint, Outputs
+    from indexer.runtime.precision import Precision
+    from indexer.runtime.rows import Batch
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class PooledEncoder(nn.Module):
@@ -23,11 +29,14 @@ class PooledEncoder(nn.Module):
         self.pooling = pooling
         self.normalize = normalize
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return the pooled vectors: [batch, length] -> [batch, dimension], float32."""
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return vectors and hidden states, float32.
+
+        [batch, length] -> [batch, dimension], [batch, length, hidden]
+        """
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         pooled = _POOL[self.pooling](hidden, mask.unsqueeze(-1))  # [batch, dimension]
-        return nn.functional.normalize(pooled, dim=1) if self.normalize else pooled
+        return (nn.functional.normalize(pooled, dim=1) if self.normalize else pooled), hidden
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:
@@ -46,17 +55,23 @@ def _max(hidden: Tensor, mask: Tensor) -> Tensor:
 _POOL = {"mean": _mean, "cls": _cls, "max": _max}
 
 
-def load_module(checkpoint: "Checkpoint", dtype: torch.dtype) -> PooledEncoder:
-    """Load a checkpoint's encoder with its pooling, for inference.
+def load_module(checkpoint: "AnyCheckpoint", dtype: torch.dtype) -> nn.Module:
+    """Load a checkpoint's module for inference: an encoder with its pooling, or a classifier.
 
     Raises:
-        ClozeError: transformers can't load it as an encoder.
+        ClozeError: transformers can't load it.
     """
-    from transformers import AutoModel
-    from transformers.utils import logging
+    if isinstance(checkpoint, Checkpoint):
+        return _load_encoder(checkpoint, dtype)
+    from indexer.runtime.eager_classifier import load_classifier
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    return load_classifier(checkpoint, dtype)
+
+
+def _load_encoder(checkpoint: Checkpoint, dtype: torch.dtype) -> PooledEncoder:
+    from transformers import AutoModel
+
+    quiet_transformers()
     try:
         encoder = AutoModel.from_pretrained(
             checkpoint.folder,
@@ -74,26 +89,74 @@ def load_module(checkpoint: "Checkpoint", dtype: torch.dtype) -> PooledEncoder:
     return PooledEncoder(encoder, checkpoint.pooling, normalize=checkpoint.normalize).eval()
 
 
-class EagerForward:
-    """A torch forward pass in bf16 where the device has it, else fp16 on CUDA and fp32 on CPU."""
+def quiet_transformers() -> None:
+    """Keep transformers from reporting and drawing bars while it loads."""
+    from transformers.utils import logging
 
-    def __init__(self, checkpoint: "Checkpoint", device: str, threads: int) -> None:
-        """Load the weights onto the device."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+class EagerForward:
+    """A torch forward pass, on CUDA a batch at once and on the CPU row by row.
+
+    torch's products on the CPU may sum in another order when more rows share them, so there each
+    row runs alone, which keeps its outputs the same in any batch.
+    """
+
+    def __init__(
+        self,
+        checkpoint: "AnyCheckpoint",
+        device: str,
+        precision: "Precision",
+        threads: int,
+        *,
+        tokens: bool = False,
+    ) -> None:
+        """Load the weights onto the device.
+
+        Raises:
+            ClozeError: CUDA is asked for and there is none.
+        """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ClozeError("--device cuda: torch sees no CUDA device; use --device cpu")
-        torch.set_num_threads(threads)
+        # On the CPU a sum shared by threads is added in another order than one thread adds it.
+        torch.set_num_threads(1 if device == "cpu" else threads)
         self.device = torch.device(device)
-        if self.device.type == "cuda":
-            dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        else:
-            dtype = torch.float32
-        self.precision = str(dtype).removeprefix("torch.")
-        self._module = load_module(checkpoint, dtype).to(self.device)
+        self.precision = precision
+        self.row_by_row = self.device.type == "cpu"
+        self._module = load_module(checkpoint, _DTYPES[precision]).to(self.device)
+        self._is_encoder = isinstance(checkpoint, Checkpoint)
+        self._tokens = tokens
 
-    def __call__(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return one vector a row: [batch, length] ids and mask -> [batch, dimension]."""
+    def __call__(self, batch: "Batch") -> "Outputs":
+        """Return the outputs of a batch, as `Forward` describes."""
+        arrays = (batch.ids, batch.mask) if self._is_encoder else (
+            batch.ids, batch.mask, batch.types
+        )  # fmt: skip
+        inputs = [self._moved(torch.from_numpy(array)) for array in arrays]  # [batch, length]
         with torch.inference_mode():
-            pooled = self._module(
-                torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
-            )
-        return cast(NDArray[np.float32], pooled.float().cpu().numpy())
+            if not self.row_by_row:
+                return self._run(inputs)
+            rows = [
+                self._run([each[row : row + 1] for each in inputs]) for row in range(len(batch.ids))
+            ]
+        return tuple(_stacked(outputs) for outputs in zip(*rows, strict=True))
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        """Copy to the device, from pinned memory: it overlaps with what runs there."""
+        if self.device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def _run(self, inputs: list[Tensor]) -> "Outputs":
+        found = self._module(*inputs)
+        outputs = found if isinstance(found, tuple) else (found,)
+        kept = outputs if self._tokens else outputs[:1]
+        return tuple(each.float().cpu().numpy() for each in kept)
+
+
+def _stacked(outputs: "tuple[NDArray[np.float32], ...]") -> "NDArray[np.float32]":
+    import numpy as np
+
+    return np.concatenate(outputs)

@@ -1,38 +1,77 @@
 """The one door to a forward pass, whatever runs it."""
 
-from typing import TYPE_CHECKING, Protocol
+import logging
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from indexer.errors import ClozeError
+from indexer.runtime.precision import Precision
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from indexer.runtime.checkpoint import Checkpoint
+    from indexer.runtime.classifier import ClassifierCheckpoint
+    from indexer.runtime.rows import Batch
+
+AnyCheckpoint: TypeAlias = "Checkpoint | ClassifierCheckpoint"
+# The outputs of a batch, float32, the rows first: vectors, and hidden states where asked for; or
+# scores.
+Outputs: TypeAlias = "tuple[NDArray[np.float32], ...]"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Forward(Protocol):
-    """A compiled encoder: token ids in, pooled vectors out."""
+    """A checkpoint that runs: batches of token ids in, vectors or scores out."""
 
-    precision: str
+    precision: Precision
 
-    def __call__(
-        self, ids: "NDArray[np.int64]", mask: "NDArray[np.int64]"
-    ) -> "NDArray[np.float32]":
-        """Return one vector a row: [batch, length] ids and mask -> [batch, dimension]."""
+    def __call__(self, batch: "Batch") -> Outputs:
+        """Return the outputs of a batch.
+
+        An encoder gives vectors [batch, dimension] and, if it was loaded for them, hidden states
+        [batch, length, hidden]; a classifier gives scores [batch].
+        """
         ...
 
 
-def load_forward(checkpoint: "Checkpoint", device: str, threads: int, streams: int = 1) -> Forward:
-    """Load a checkpoint for a device: OpenVINO on the CPU, torch on CUDA.
+def load_forward(
+    checkpoint: AnyCheckpoint,
+    device: str,
+    precision: Precision,
+    threads: int,
+    *,
+    streams: int = 1,
+    tokens: bool = False,
+) -> Forward:
+    """Load a checkpoint: in OpenVINO on the CPU, or in torch where that is missing, and on CUDA.
 
-    On the CPU `streams` threads may call it at once.
+    On the CPU `streams` threads may call it at once. With `tokens` an encoder gives its hidden
+    states too.
 
     Raises:
         ClozeError: CUDA is asked for and there is none, or the checkpoint does not load.
     """
     if device == "cpu":
-        from indexer.runtime.compiled import CompiledForward
+        try:
+            from indexer.runtime.compiled import CompiledForward
 
-        return CompiledForward(checkpoint, threads, streams)
+            return CompiledForward(checkpoint, precision, threads, streams=streams, tokens=tokens)
+        except ClozeError:
+            raise
+        except Exception as error:  # OpenVINO is missing, or raises its own kinds
+            if precision == "int8":
+                raise ClozeError(
+                    f"{checkpoint.name} can't run in int8 without OpenVINO ({_short(error)}); use "
+                    "--precision auto, bf16 or fp32"
+                ) from error
+            _LOG.warning("OpenVINO can't run %s (%s): torch does", checkpoint.name, _short(error))
     from indexer.runtime.eager import EagerForward
 
-    return EagerForward(checkpoint, device, threads)
+    return EagerForward(checkpoint, device, precision, threads, tokens=tokens)
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -6,6 +6,7 @@ in the JSON, so that the tests need no model.
 """
 
 import gzip
+import hashlib
 import io
 import json
 import sys
@@ -84,6 +85,7 @@ def _described(index: Index, *, with_vectors: bool) -> dict[str, Any]:
         "filters": {text: sorted(_passing(index, text)) for text in FILTERS},
     }
     if with_vectors:
+        described["token_vectors"] = token_hashes(index)
         vectors = index.encoder.encode_queries(list(QUERIES))
         described["dense"] = {
             text: {
@@ -93,6 +95,16 @@ def _described(index: Index, *, with_vectors: bool) -> dict[str, Any]:
             for text, vector in zip(QUERIES, vectors, strict=True)
         }
     return described
+
+
+def token_hashes(index: Index) -> dict[str, str]:
+    """Return a hash of each live document's token vectors, by id."""
+    return {
+        document.id: hashlib.sha256(
+            b"".join(index.store.intact_codes_of(number).values())
+        ).hexdigest()
+        for number, document in index.store.all_live()
+    }
 
 
 def _hits(index: Index, found: _Found) -> dict[str, float]:
@@ -125,7 +137,7 @@ def main() -> None:
         _write_bert(model, _write_tokenizer(model), seed=1)
         for kind, settings in (
             ("lexical", Settings(lexical_only=True)),
-            ("dense", Settings(model=str(model))),
+            ("dense", Settings(model=str(model), token_vectors=True)),
         ):
             described = build(Path(place) / kind, settings)
             pack(Path(place) / kind, HERE / f"format-{FORMAT}-{kind}.tar.gz")

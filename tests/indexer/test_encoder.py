@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-import indexer.encoder
-from indexer.encoder import BATCH_TOKENS, PAD_MULTIPLE, Encoder, batches
+import indexer.runtime.model
+from indexer.caches import cache_home
+from indexer.encoder import Encoder
 from indexer.errors import ClozeError
-from indexer.models import DEFAULT_MODEL, cache_home, find_model
-from indexer.runtime import compiled
+from indexer.models import DEFAULT_MODEL, find_model
+from indexer.runtime import conversion
 from indexer.runtime.checkpoint import read_checkpoint
-from indexer.runtime.forward import Forward
+from indexer.runtime.rows import BATCH_TOKENS, PAD_MULTIPLE, Batch, TokenRow, batches, padded
 
 # What the forward pass may lose against float32: cosine of the two vectors.
-LEAST_COSINE = {"float32": 0.9999, "bfloat16": 0.999}
+LEAST_COSINE = {"fp32": 0.9999, "bf16": 0.999}
 TEXTS = [
     "",
     " \t\n",
@@ -116,15 +117,15 @@ def test_the_eager_forward_pass_pools_without_padding(
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "Pooling").mkdir()
     (folder / "Pooling" / "config.json").write_text(json.dumps({"pooling_mode": pooling}))
-    forward = EagerForward(read_checkpoint(folder, "model"), "cpu", 1)
+    forward = EagerForward(read_checkpoint(folder, "model"), "cpu", "fp32", 1, tokens=True)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     texts = ["the dog", "a lazy fox and a bear", ""]
-    ids = np.zeros((3, 32), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, text in enumerate(texts):
-        tokens = tokenizer.encode(text).ids
-        ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
-    assert cosines(forward(ids, mask), reference(folder, texts, pooling)).min() > 0.99999
+    rows = [TokenRow(tokenizer.encode(text).ids) for text in texts]
+    vectors, hidden = forward(padded(rows, 32))
+    assert cosines(vectors, reference(folder, texts, pooling)).min() > 0.99999
+    assert hidden.shape == (3, 32, 64)
+    if pooling == "cls":
+        assert cosines(vectors, hidden[:, 0]).min() > 0.99999
 
 
 def test_cuda_where_there_is_none_is_an_error(tiny_model: Path) -> None:
@@ -141,13 +142,12 @@ def test_a_long_text_is_cut_before_its_last_special_token(
 ) -> None:
     seen: list[list[int]] = []
     words = ["sea " * 61 + "ship", "sea " * 61 + "moon", "sea " * 62, "sea " * 500]
-    run = indexer.encoder._run
 
-    def watch(forward: Forward, ids: list[list[int]], length: int) -> NDArray[np.float32]:
-        seen.extend(ids)
-        return run(forward, ids, length)
+    def watch(rows: Sequence[TokenRow], length: int) -> Batch:
+        seen.extend(list(row.ids) for row in rows)
+        return padded(rows, length)
 
-    monkeypatch.setattr(indexer.encoder, "_run", watch)
+    monkeypatch.setattr(indexer.runtime.model, "padded", watch)
     vectors = encoder.encode_documents(words)
     separator = encoder.tokenizer.token_to_id("[SEP]")
     assert [len(row) for row in seen] == [64] * 4
@@ -222,16 +222,16 @@ def test_threads_batches_and_processes_change_no_bit(encoder: Encoder, tiny_mode
 def test_a_batch_holds_one_padded_length(lengths: list[int]) -> None:
     grouped = list(batches(lengths, 60))
     assert sorted(row for _, rows in grouped for row in rows) == list(range(len(lengths)))
-    for padded, rows in grouped:
-        assert padded == min(60, PAD_MULTIPLE * -(-max(lengths[row] for row in rows) // 16))
-        assert {-(-min(lengths[row], 60) // 16) for row in rows} == {-(-padded // 16)}
-        assert padded * len(rows) <= BATCH_TOKENS
+    for length, rows in grouped:
+        assert length == min(60, PAD_MULTIPLE * -(-max(lengths[row] for row in rows) // 16))
+        assert {-(-min(lengths[row], 60) // 16) for row in rows} == {-(-length // 16)}
+        assert length * len(rows) <= BATCH_TOKENS
 
 
 def test_a_batch_is_bounded_in_tokens() -> None:
     most = BATCH_TOKENS // 512
     found = list(batches([512] * (most + 1) + [10_000], 10_000))
-    assert [(padded, len(rows)) for padded, rows in found] == [(10_000, 1), (512, most), (512, 1)]
+    assert [(length, len(rows)) for length, rows in found] == [(10_000, 1), (512, most), (512, 1)]
 
 
 def test_progress_hears_every_text_once(encoder: Encoder) -> None:
@@ -245,7 +245,7 @@ def test_progress_hears_every_text_once(encoder: Encoder) -> None:
 def test_a_damaged_conversion_is_made_anew(
     encoder: Encoder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wreck: str
 ) -> None:
-    folder = compiled._converted(encoder.checkpoint).parent
+    folder = conversion.converted(encoder.checkpoint).parent
     good = tmp_path / "good"
     shutil.copytree(folder, good)
     weights, sums = folder / "model.bin", folder / "sha256.json"
@@ -264,13 +264,13 @@ def test_a_damaged_conversion_is_made_anew(
             sums.write_text("[1]")
     made: list[Path] = []
 
-    def convert(checkpoint: object, place: Path) -> None:
+    def export(checkpoint: object, place: Path) -> None:
         """Give what the real conversion gave, in no time."""
         made.append(place)
         for name in ("model.xml", "model.bin"):
             shutil.copy(good / name, place / name)
 
-    monkeypatch.setattr(compiled, "_convert", convert)
+    monkeypatch.setattr(conversion, "_export", export)
     again = Encoder(find_model(str(tiny_model)))
     assert len(made) == 1
     assert (again.encode_queries(["dog"]) == encoder.encode_queries(["dog"])).all()

@@ -21,7 +21,8 @@ from indexer.lexical import Lexical
 from indexer.manifest import read_manifest, write_manifest
 from indexer.models import find_model
 from indexer.records import PASSAGE_BITS
-from indexer.runtime import compiled
+from indexer.runtime import compiled, conversion
+from indexer.runtime.precision import resolve
 from indexer.store import Store
 from indexer.verification import damage
 
@@ -267,8 +268,8 @@ def test_a_model_that_changed_in_its_folder_is_an_error(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The change asks for a conversion, and which one it is does not matter here.
-    converted = compiled._converted(find_model(str(tiny_model)))
-    monkeypatch.setattr(compiled, "_converted", lambda _: converted)
+    made = conversion.compiled(find_model(str(tiny_model)), resolve(None, "cpu"), tokens=False)
+    monkeypatch.setattr(compiled, "compiled", lambda *_, **__: made)
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     Index.open(tmp_path / "index", Settings(model=str(model))).close()

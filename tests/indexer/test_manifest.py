@@ -8,6 +8,7 @@ import pytest
 
 from indexer.errors import ClozeError, DamagedIndexError
 from indexer.manifest import (
+    FORMAT,
     EncoderSeal,
     Manifest,
     check_encoder,
@@ -18,7 +19,7 @@ from indexer.manifest import (
 
 SEAL = EncoderSeal(
     name="some/model", content_hash="a" * 64, dimension=8, pooling="mean", normalize=True,
-    query_prompt="", document_prompt="d: ", max_tokens=64, precision="float32",
+    query_prompt="", document_prompt="d: ", max_tokens=64, precision="fp32",
 )  # fmt: skip
 MANIFEST = Manifest(
     encoder=SEAL, passage_tokens=64, passage_overlap=8, language="english",
@@ -74,7 +75,7 @@ def test_a_newer_format_is_told_from_damage(tmp_path: Path) -> None:
     newer = asdict(MANIFEST) | {"format": 99, "what is new": 1, "checksum": "of its own"}
     (tmp_path / "manifest.json").write_text(json.dumps(newer))
     with pytest.raises(
-        ClozeError, match=r"has format 99, this cloze reads up to 2; upgrade"
+        ClozeError, match=rf"has format 99, this cloze reads up to {FORMAT}; upgrade"
     ) as error:
         read_manifest(tmp_path)
     assert error.value.exit_code == 2

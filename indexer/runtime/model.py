@@ -1,0 +1,109 @@
+"""A checkpoint ready to run: its tokenizer, and its forward pass over many rows."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+
+from tokenizers import Tokenizer
+
+from indexer.errors import ClozeError
+from indexer.runtime.forward import AnyCheckpoint, Forward, Outputs, load_forward
+from indexer.runtime.precision import Precision, resolve
+from indexer.runtime.rows import PAD_MULTIPLE, TokenRow, batches, padded
+
+# Batches that wait for each thread, so that none is idle and few results lie in memory.
+_AHEAD = 2
+
+
+class Model:
+    """A checkpoint's tokenizer and forward pass; what a row gives depends on that row alone.
+
+    A row's padded length is the next multiple of 16 of its own tokens and a batch holds one padded
+    length, so that on a CPU outputs are equal bit for bit whatever shares the batch.
+    """
+
+    def __init__(
+        self,
+        checkpoint: AnyCheckpoint,
+        *,
+        device: str = "cpu",
+        precision: str | None = None,
+        threads: int = 1,
+        tokens: bool = False,
+    ) -> None:
+        """Load tokenizer and weights; with `tokens` an encoder gives its hidden states too.
+
+        Raises:
+            ClozeError: either can't be loaded, or there is no such device or precision.
+        """
+        self.checkpoint = checkpoint
+        self.device = device
+        self.threads = threads if device == "cpu" else 1
+        self.tokenizer = read_tokenizer(checkpoint)
+        self._tokens = tokens
+        self._forward = self._load(resolve(precision, device), streams=1)
+
+    @property
+    def precision(self) -> Precision:
+        """The number format that the forward pass runs in."""
+        return self._forward.precision
+
+    def run(self, rows: Sequence[TokenRow]) -> Iterator[tuple[list[int], Outputs]]:
+        """Run rows, the longest first; yield batch by batch their places and their outputs.
+
+        A few batches run one after another with all threads, many with a thread each.
+        """
+        work = list(batches([len(row.ids) for row in rows], self.checkpoint.max_tokens))
+        if len(work) <= self.threads or self.threads == 1:
+            for length, places in work:
+                yield places, self._forward(padded([rows[place] for place in places], length))
+            return
+        forward = self._streams
+        waiting: deque[tuple[list[int], Future[Outputs]]] = deque()
+        with ThreadPoolExecutor(max_workers=self.threads) as pool:
+            for length, places in work:
+                if len(waiting) >= _AHEAD * self.threads:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+                chosen = [rows[place] for place in places]
+                waiting.append((places, pool.submit(_run, forward, chosen, length)))
+            for done, future in waiting:
+                yield done, future.result()
+
+    @cached_property
+    def _streams(self) -> Forward:
+        """The same model for as many batches at once as there are threads; indexing needs it.
+
+        OpenVINO sets up what its calls share in the first of them; two first calls at once, from
+        two threads, have been seen to wait for each other without end. So the first is made here.
+        """
+        streams = self._load(self.precision, streams=self.threads)
+        streams(padded([TokenRow([0])], PAD_MULTIPLE))
+        return streams
+
+    def _load(self, precision: Precision, *, streams: int) -> Forward:
+        return load_forward(
+            self.checkpoint, self.device, precision, self.threads,
+            streams=streams, tokens=self._tokens,
+        )  # fmt: skip
+
+
+def _run(forward: Forward, rows: Sequence[TokenRow], length: int) -> Outputs:
+    return forward(padded(rows, length))
+
+
+def read_tokenizer(checkpoint: AnyCheckpoint) -> Tokenizer:
+    """Read a checkpoint's tokenizer, which then neither pads nor truncates.
+
+    Raises:
+        ClozeError: it can't be read.
+    """
+    path = checkpoint.folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ClozeError(f"{path} can't be read ({error}); save it again") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

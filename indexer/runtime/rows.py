@@ -1,0 +1,61 @@
+"""Token rows, and the batches that they run in."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAD_MULTIPLE = 16
+BATCH_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A text's or a pair's token ids, special ones included; `types` are 0 where not given."""
+
+    ids: Sequence[int]
+    types: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one padded length: ids, mask and token types, each int64 [batch, length]."""
+
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    types: NDArray[np.int64]
+
+
+def padded(rows: Sequence[TokenRow], length: int) -> Batch:
+    """Put rows into arrays, with zeros behind them."""
+    ids = np.zeros((len(rows), length), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    types = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row.ids)] = row.ids
+        mask[place, : len(row.ids)] = 1
+        if row.types is not None:
+            types[place, : len(row.ids)] = row.types
+    return Batch(ids, mask, types)
+
+
+def batches(lengths: Sequence[int], limit: int) -> Iterator[tuple[int, list[int]]]:
+    """Group rows into batches of one padded length and at most `BATCH_TOKENS`, longest first.
+
+    A row's padded length is the next multiple of 16 of its own, so it is a function of the row
+    alone; padding never goes beyond `limit`, where the model's positions end.
+    """
+    by_length: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        by_length.setdefault(padded_length(length, limit), []).append(row)
+    for length in sorted(by_length, reverse=True):
+        rows = by_length[length]
+        size = max(1, BATCH_TOKENS // length)
+        for start in range(0, len(rows), size):
+            yield length, rows[start : start + size]
+
+
+def padded_length(length: int, limit: int) -> int:
+    """Return the length that a row of so many tokens runs at."""
+    return max(1, min(-(-length // PAD_MULTIPLE) * PAD_MULTIPLE, limit))
