@@ -11,12 +11,17 @@ from indexer.index import Index
 from search.fusion import Ranking, min_max, rank, reciprocal_rank
 from search.hits import Facets, Hit, Mode, Request, Results
 from search.page import Page, read_hits
+from search.reranking.opening import LATE, NONE
 from search.retrieval import Retrieved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from search.explanation import SearchPlan
+    from search.reranking.loaded import Rerankers
+    from search.reranking.reading import Reading
+    from search.reranking.reranker import Aligning, Alignment
+    from search.reranking.stage import Reranked
 
 
 def mode_of(request: Request) -> Mode:
@@ -37,20 +42,26 @@ class _Chosen:
 class Answer:
     """What the stages make of one query; what a stage leaves for the next are its attributes."""
 
-    def __init__(self, index: Index, found: Retrieved, request: Request) -> None:
+    def __init__(
+        self, index: Index, found: Retrieved, request: Request, rerankers: "Rerankers"
+    ) -> None:
         """Answer a resolved request from what its first stages found."""
         self._index = index
         self._found = found
         self._request = request
         self._mode = mode_of(request)
         self._last = request.offset + request.top
-        # Near-duplicates may push the page down to any place, so all of them must be settled.
-        self._settle = None if request.collapse else self._last
+        self._rerankers = rerankers
+        # Near-duplicates, or a reranker, may bring a document from any place to the page or out of
+        # it, so all of them must be settled.
+        reranks = request.rerank not in (None, NONE)
+        self._settle = None if request.collapse or reranks else self._last
         self._stages: dict[str, Ranking] = {}
+        self._reranked: Reranked | None = None
 
     def pairs(self) -> list[tuple[str, float]]:
         """Return the page as (id, score)."""
-        final = self._rank()
+        final = self._rerank(self._rank())
         rows = list(self._choose(final).rows)
         numbers = final.numbers[rows].tolist()
         ids = self._index.store.ids(numbers)
@@ -61,10 +72,10 @@ class Answer:
         """Return the page with its documents, and what else was asked for."""
         request, found = self._request, self._found
         with found.timed("fusion"):
-            final = self._rank()
-            chosen = self._choose(final)
+            first = self._rank()
+        final = self._rerank(first)
         with found.timed("documents"):
-            hits = self._hits(final, chosen)
+            hits = self._hits(final, self._choose(final))
         results = Results(
             query=request.query, mode=self._mode, hits=hits, total_matches=self._total(),
             facets=self._facets() if request.facets else None,
@@ -99,6 +110,33 @@ class Answer:
             return reciprocal_rank(lexical, dense, ids, self._settle)
         return min_max(lexical, dense, self._request.weight or 0.0, ids, self._settle)
 
+    def _rerank(self, first: Ranking) -> Ranking:
+        """Put the first documents of the ranking in order anew, where a reranker was asked for."""
+        request, found = self._request, self._found
+        if request.rerank in (None, NONE):
+            return first
+        from search.reranking.stage import Reranked, pool_depth
+
+        with found.timed("rerank"):
+            loaded, reading = self._rerankers.get(request.rerank), self._reading()
+            self._reranked = Reranked(
+                reading, loaded, first, self._index.store.ids,
+                depth=pool_depth(reading, loaded, first, request),
+                weight=request.rerank_weight or 0.0,
+            )  # fmt: skip
+        return self._reranked.final
+
+    def _reading(self) -> "Reading":
+        """Return what was read for this query; without a vector's part, as a lexical answer is."""
+        from search.reranking.reading import Reading
+
+        found = self._found
+        by_vector = self._mode != "lexical"
+        if by_vector not in found.readings:
+            vector = found.vector if by_vector else None
+            found.readings[by_vector] = Reading(self._index, self._request.query, vector)
+        return found.readings[by_vector]
+
     def _choose(self, final: Ranking) -> _Chosen:
         first = self._request.offset
         if not self._request.collapse:
@@ -109,22 +147,58 @@ class Answer:
         return _Chosen(kept.rows[first:], kept.duplicates)
 
     def _hits(self, final: Ranking, chosen: _Chosen) -> tuple[Hit, ...]:
-        numbers = final.numbers[list(chosen.rows)].tolist()
-        deciding = "fused" if self._mode == "hybrid" else self._mode
-        page = Page(numbers=numbers, stages=self._stages, deciding=deciding)
+        rows = list(chosen.rows)
+        numbers = final.numbers[rows].tolist()
+        page = Page(
+            numbers=numbers,
+            scores=final.scores[rows].tolist(),
+            stages=self._stages,
+            reranked=None if self._reranked is None else self._reranked.places(numbers),
+        )
         hits = read_hits(self._index, self._found, self._request, page)
         if chosen.duplicates is not None:
             hits = self._with_duplicates(hits, final, chosen.rows, chosen.duplicates)
         if self._request.explain:
-            from search.explain import explain
-
-            lexical = self._index.lexical
-            explanations = explain(lexical, self._request, self._stages, numbers, hits)
-            hits = tuple(
-                replace(hit, explanation=explanation)
-                for hit, explanation in zip(hits, explanations, strict=True)
-            )
+            hits = self._explained(numbers, hits)
         return hits
+
+    def _explained(self, numbers: Sequence[int], hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        from search.explain import explain
+
+        explanations = explain(
+            self._index.lexical, self._request, self._stages, numbers, hits,
+            finals={} if self._reranked is None else self._reranked.explain(numbers),
+            alignments=self._alignments(numbers),
+        )  # fmt: skip
+        return tuple(
+            replace(hit, explanation=explanation)
+            for hit, explanation in zip(hits, explanations, strict=True)
+        )
+
+    def _alignments(self, numbers: Sequence[int]) -> "dict[int, tuple[Alignment, ...]]":
+        """Align the query with each document's best passage, where anything can."""
+        aligner = self._aligner()
+        if aligner is None:
+            return {}
+        if self._reranked is None:
+            candidates = self._reading().candidates(numbers)
+        else:
+            candidates = [self._reranked.best(number) for number in numbers]
+        return {
+            candidate.number: aligner.align(self._request.query, candidate)
+            for candidate in candidates
+            if candidate.passages
+        }
+
+    def _aligner(self) -> "Aligning | None":
+        """Return the reranker if it can align, else late interaction for a query with a vector."""
+        from search.reranking.reranker import Aligning
+
+        names = [self._request.rerank, LATE if self._mode != "lexical" else NONE]
+        rerankers = (
+            self._rerankers.get(name).reranker for name in names if name not in (None, NONE)
+        )
+        return next((each for each in rerankers if isinstance(each, Aligning)), None)
 
     def _with_duplicates(
         self,
@@ -172,4 +246,5 @@ class Answer:
             candidates=candidates,
             passed=None if allowed is None else len(allowed),
             vectors=self._found.plan,
+            rerank=None if self._reranked is None else self._reranked.plan(),
         )

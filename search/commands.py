@@ -9,6 +9,7 @@ from indexer.commands.console import (
     AsJson,
     Device,
     IndexFolder,
+    Precision,
     Threads,
     emit,
     notice,
@@ -67,7 +68,29 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help="Tell how each score came about, and what ran")
     ] = False,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL|late|none",
+            help="Order the first hits anew by a cross-encoder (folder or hub id), or by late "
+            "interaction of the index's own encoder [default: the index's, else none]",
+        ),
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option(help="How many to rerank [default: the index's, else 50]")
+    ] = None,
+    rerank_budget_ms: Annotated[
+        float | None, typer.Option(help="Rerank as many as fit into so many milliseconds instead")
+    ] = None,
+    rerank_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the rerank score [default: the index's, else 0.6 for late, 0.7 for a "
+            "cross-encoder]"
+        ),
+    ] = None,
     device: Device = "auto",
+    precision: Precision = None,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
@@ -90,9 +113,12 @@ def search(
         "top": top, "offset": offset, "mode": mode, "fusion": fusion, "weight": weight,
         "filter": filter, "passages": passages, "count": count, "collapse": collapse,
         "facets": tuple(field.strip() for field in facets.split(",") if field.strip()),
-        "explain": explain,
+        "explain": explain, "rerank": rerank, "rerank_depth": rerank_depth,
+        "rerank_budget_ms": rerank_budget_ms, "rerank_weight": rerank_weight,
     }  # fmt: skip
-    with Index.open(index, device=resolve_device(device), threads=threads) as opened:
+    with Index.open(
+        index, device=resolve_device(device), threads=threads, precision=precision
+    ) as opened:
         if offset + top > (depth := opened.depth):
             notice(f"candidates end at {depth:,} of each retrieval; top and offset reach further")
         if queries is not None and run is not None:
@@ -154,9 +180,9 @@ def demo(
     from indexer.threads import budget
 
     budget(threads)
+    from indexer.caches import cache_home
     from indexer.corpus import Corpus
     from indexer.creation import Settings
-    from indexer.models import cache_home
     from search.index import Index
 
     corpus = Corpus([f"docstrings:{packages}" if packages else "docstrings"])

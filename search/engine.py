@@ -11,6 +11,9 @@ from indexer.manifest import Defaults
 from search.answer import Answer, mode_of
 from search.facets import count_facets
 from search.hits import Request, Results
+from search.reranking.loaded import Rerankers
+from search.reranking.opening import NONE
+from search.reranking.options import resolve_rerank
 from search.retrieval import Retrieved, retrieve
 
 # What holds where neither the request nor the index says otherwise. The depth, candidates of each
@@ -25,6 +28,7 @@ class SearchEngine:
         """Search an open index, moving with its commits between two queries."""
         self.index = index
         self._side = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lexical")
+        self._rerankers = Rerankers(index)
 
     def close(self) -> None:
         """End the thread of the lexical stage."""
@@ -43,13 +47,13 @@ class SearchEngine:
 
         Raises:
             ClozeError: the index has no vectors for the mode asked for, a number is out of its
-                range, or the filter names a field that no document has.
+                range, the filter names a field that no document has, or the reranker can't be had.
         """
         with self.index.reading():
             request = self._resolve(request)
             if not request.query.strip():
                 return self._nothing(request)
-            results = Answer(self.index, self._retrieve([request]), request).results()
+            results = self._answer(self._retrieve([request]), request).results()
             if request.filter is None:
                 return results
             misfits = self.index.store.misfits(request.filter, self.index.sequence)
@@ -67,7 +71,8 @@ class SearchEngine:
     def rank(self, requests: Sequence[Request]) -> list[list[tuple[str, float]]]:
         """Answer one query in several ways, retrieving once, each by (id, score) alone.
 
-        All requests have the query and the filter of the first one; documents are not read.
+        All requests have the query and the filter of the first one. Documents are read for a
+        reranker alone, and each is scored once, whatever the requests' weights and depths.
 
         Raises:
             ClozeError: as `search`.
@@ -77,7 +82,18 @@ class SearchEngine:
             if not requests or not requests[0].query.strip():
                 return [[] for _ in requests]
             found = self._retrieve(requests)
-            return [Answer(self.index, found, request).pairs() for request in requests]
+            return [self._answer(found, request).pairs() for request in requests]
+
+    def reranker_hash(self, name: str) -> str:
+        """Return the hash of all but our code that a reranker's scores depend on.
+
+        Raises:
+            ClozeError: the reranker can't be had.
+        """
+        return self._rerankers.get(name).reranker.content_hash
+
+    def _answer(self, found: Retrieved, request: Request) -> Answer:
+        return Answer(self.index, found, request, self._rerankers)
 
     def _retrieve(self, requests: Sequence[Request]) -> Retrieved:
         modes = {request.mode for request in requests}
@@ -100,12 +116,15 @@ class SearchEngine:
             depth=_first(request.depth, stored.depth, BUILT_IN.depth),
         )
         _check(request)
+        request = resolve_rerank(request, stored)
         if request.mode != "lexical" and not has_vectors:
             raise ClozeError(
                 f"{self.index.folder} was built with --lexical-only, asked for --mode "
                 f"{request.mode}; use --mode lexical, or: cloze reindex {self.index.folder} "
                 "--model MODEL"
             )
+        if request.rerank not in (None, NONE):
+            self._rerankers.get(request.rerank)  # what is wrong with it is told at once
         return request
 
 

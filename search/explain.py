@@ -1,12 +1,14 @@
 """How each hit's score came about, from what the stages left and from the postings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from indexer.contributions import TermScore
 from indexer.lexical import Lexical
-from search.explanation import Explanation, Part
+from search.explanation import Explanation, Final, Part
 from search.fusion import RRF_K, Ranking, normalised
 from search.hits import Hit, Place, Request, Stage
+from search.reranking.reranker import Alignment
 
 _STAGES: tuple[Stage, ...] = ("lexical", "dense")
 
@@ -17,11 +19,21 @@ def explain(
     stages: Mapping[str, Ranking],
     numbers: Sequence[int],
     hits: Sequence[Hit],
+    *,
+    finals: Mapping[int, Final],
+    alignments: Mapping[int, tuple[Alignment, ...]],
 ) -> list[Explanation]:
-    """Explain the hits of a page, whose numbers are given, in their order."""
+    """Explain the hits of a page, whose numbers are given, in their order.
+
+    `finals` and `alignments` are by number, empty where nothing reranked or could align.
+    """
     terms = lexical.contributions(request.query, numbers) if "lexical" in stages else {}
     return [
-        _explained(request, stages, hit, terms.get(number, ()))
+        replace(
+            _explained(request, stages, hit, terms.get(number, ())),
+            final=finals.get(number),
+            alignments=alignments.get(number, ()),
+        )
         for number, hit in zip(numbers, hits, strict=True)
     ]
 
@@ -35,6 +47,11 @@ def _explained(
         if (place := hit.stages[stage]) is not None
     }
     return Explanation(
+        way={
+            stage: None if place is None else place.rank
+            for stage, place in hit.stages.items()
+            if stage in stages or stage == "rerank"
+        },
         parts=tuple(parts.values()),
         terms=terms if "lexical" in parts else (),
         passage=hit.passages[0] if "dense" in parts else None,

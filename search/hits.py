@@ -26,6 +26,11 @@ class Request:
     how many of a hit's passages come back; `count` asks for an exact `total_matches` without a
     filter too. `facets` are metadata fields to count values of, `collapse` folds near-duplicates
     into the best of them, `explain` asks how every score came about.
+
+    `rerank` is none, late or a cross-encoder, None the index's default; it reads the first
+    `rerank_depth` documents of the ranking, whatever `top`, or as many as fit into
+    `rerank_budget_ms`; `rerank_weight` is the share of its scores. None for these is the index's
+    default for this reranker, else 50, and 0.6 for late or 0.7 for a cross-encoder.
     """
 
     query: str
@@ -41,6 +46,10 @@ class Request:
     facets: tuple[str, ...] = ()
     collapse: bool = False
     explain: bool = False
+    rerank: str | None = None
+    rerank_depth: int | None = None
+    rerank_budget_ms: float | None = None
+    rerank_weight: float | None = None
 
 
 class Options(TypedDict, total=False):
@@ -57,6 +66,10 @@ class Options(TypedDict, total=False):
     facets: tuple[str, ...]
     collapse: bool
     explain: bool
+    rerank: str | None
+    rerank_depth: int | None
+    rerank_budget_ms: float | None
+    rerank_weight: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,16 @@ class Place:
     score: float
 
 
+@dataclass(frozen=True, slots=True)
+class RerankPlace(Place):
+    """Where the reranker had a document: its rank in the pool by the reranker's own score.
+
+    `weight` is the share of the rerank scores in the final one.
+    """
+
+    weight: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredPassage:
     """A passage of a hit: code points [start, end) and its dense score."""
@@ -91,7 +114,8 @@ class Hit:
     `snippet_start` is where in the document's text the snippet begins; highlights are places in
     the text too, not in the snippet. `duplicates` are the ids of the near-duplicates that were
     folded into the hit, those that stood before the last place of the page; None where that was not
-    asked for, as is `explanation`.
+    asked for, as is `explanation`. `stages` has a `rerank`, a RerankPlace, where a reranker ran;
+    None for a document that it did not score.
     """
 
     rank: int

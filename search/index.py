@@ -35,6 +35,14 @@ class Index(StoredIndex):
         """
         return self._engine.search(_request(query, filter, options))
 
+    def reranker_hash(self, name: str) -> str:
+        """Return the hash of all but our code that a reranker's scores depend on.
+
+        Raises:
+            ClozeError: the reranker can't be had.
+        """
+        return self._engine.reranker_hash(name)
+
     def rank(
         self, query: str, *, filter: Condition | None = None, **options: Unpack[Options]
     ) -> list[tuple[str, float]]:

@@ -9,7 +9,7 @@ from indexer.documents import Document
 from indexer.index import Index
 from search.fusion import Ranking
 from search.highlight import highlight
-from search.hits import Hit, Place, Request, ScoredPassage, Span
+from search.hits import Hit, Place, Request, RerankPlace, ScoredPassage, Span
 from search.integrity import intact, intact_window
 from search.retrieval import Retrieved
 
@@ -20,11 +20,15 @@ _Passages = list[tuple[int, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Documents in their order, the stages that ran, and which of these gives the hits' scores."""
+    """Documents in their order with their scores, the first stages that ran, and what reranked.
+
+    `reranked` has the places of the documents that a reranker scored, None where none ran.
+    """
 
     numbers: Sequence[int]
+    scores: Sequence[float]
     stages: Mapping[str, Ranking]
-    deciding: str
+    reranked: Mapping[int, RerankPlace] | None
 
 
 def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> tuple[Hit, ...]:
@@ -41,12 +45,14 @@ def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> t
     windows = _windows(index, found, request, documents)
     terms = frozenset(index.analyzer.terms(request.query))
     hits = []
-    for rank, number in enumerate(page.numbers, request.offset + 1):
-        stages = {
+    ranked = zip(page.numbers, page.scores, strict=True)
+    for rank, (number, score) in enumerate(ranked, request.offset + 1):
+        stages: dict[str, Place | None] = {
             stage: Place(*place) if (place := places.get(stage, {}).get(number)) else None
             for stage in _STAGES
         }
-        decisive = stages[page.deciding]
+        if page.reranked is not None:
+            stages["rerank"] = page.reranked.get(number)
         document, passages = documents[number], windows[number]
         start, end = _widest(document, passages)
         shown = highlight(document.text, terms, index.analyzer, start=start, end=end)
@@ -56,7 +62,7 @@ def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> t
             Hit(
                 rank=rank,
                 id=document.id,
-                score=decisive.score if decisive else 0.0,
+                score=score,
                 title=document.title,
                 snippet=shown.snippet,
                 snippet_start=shown.snippet_start,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from search.reranking.reading import Reading
+
 # Document numbers with their scores, best first, every tie at the end of the list included.
 Candidates: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.float64]]"
 
@@ -25,7 +27,8 @@ class Retrieved:
 
     `allowed` are the documents that the filter passes, None without one; `vector` is the query's,
     `passages` the best one of each dense candidate, `plan` how the vectors were searched; `took`
-    tells milliseconds by stage, `begin` when the query came.
+    tells milliseconds by stage, `begin` when the query came. `readings` is what rerankers have read
+    and scored so far, by whether the vector chose the passages.
     """
 
     candidates: dict[str, Candidates] = field(default_factory=dict)
@@ -35,6 +38,7 @@ class Retrieved:
     plan: Plan | None = None
     took: dict[str, float] = field(default_factory=dict)
     begin: float = field(default_factory=perf_counter)
+    readings: "dict[bool, Reading]" = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

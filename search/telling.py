@@ -8,7 +8,7 @@ from indexer.commands.console import notice, tell
 
 if TYPE_CHECKING:
     from indexer.plan import Plan
-    from search.explanation import Explanation, Part, SearchPlan
+    from search.explanation import Explanation, Final, Part, RerankPlan, SearchPlan
     from search.hits import Facets, Hit, Results
 
 
@@ -30,9 +30,12 @@ def tell_results(results: "Results") -> None:
 
 
 def _tell_hit(hit: "Hit") -> None:
-    places = ", ".join(f"{name} {place.rank}" for name, place in hit.stages.items() if place)
+    if hit.explanation is None:
+        way = [f"{name} {place.rank}" for name, place in hit.stages.items() if place]
+    else:
+        way = [f"{name} {rank or '-'}" for name, rank in hit.explanation.way.items()]
     tell(f"{hit.rank:>3}  {_bold(hit.title or hit.id)}  [{hit.id}]")
-    tell(f"     {hit.score:.4f} ({places})")
+    tell(f"     {hit.score:.4f} ({', '.join(way)})")
     snippet = " ".join(_marked(hit).split())
     if snippet:
         tell(f"     {snippet}")
@@ -44,6 +47,8 @@ def _tell_hit(hit: "Hit") -> None:
 
 
 def _explained(explanation: "Explanation") -> Iterator[str]:
+    if explanation.final is not None:
+        yield from _final(explanation.final)
     for part in explanation.parts:
         yield _part(part)
         if part.stage == "dense" and (passage := explanation.passage) is not None:
@@ -55,6 +60,29 @@ def _explained(explanation: "Explanation") -> Iterator[str]:
                 f"{term.idf:.3f} * tf {term.tf:.3f}; {term.frequency:g} times in a document of "
                 f"length factor {term.length_factor:.2f}, in {term.documents:,} documents"
             )
+
+    for each in explanation.alignments:
+        where = f"characters {each.start:,} to {each.end:,}" if each.end else "the title"
+        yield (
+            f"{each.weight * each.similarity:.4f}  {each.word}: {each.weight:.3f} * similarity "
+            f"{each.similarity:.3f} with {where}"
+        )
+
+
+def _final(final: "Final") -> Iterator[str]:
+    if final.rerank_normalised is None:
+        yield f"{final.score:.4f}  behind the reranked: first stages {final.first:.4f}"
+        return
+    own = "no text to score" if final.rerank is None else f"score {final.rerank:.4f}"
+    value = final.weight * final.rerank_normalised
+    yield f"{value:.4f}  rerank: {own}; {final.weight:g} * {final.rerank_normalised:.4f}"
+    if final.passage is not None:
+        yield f"  passage: characters {final.passage.start:,} to {final.passage.end:,}"
+    share = 1 - final.weight
+    yield (
+        f"{share * final.first_normalised:.4f}  first stages: score {final.first:.4f}; "
+        f"{share:g} * {final.first_normalised:.4f}; of which"
+    )
 
 
 def _part(part: "Part") -> str:
@@ -86,6 +114,8 @@ def _plan(plan: "SearchPlan") -> str:
         parts.append(f"fusion {plan.fusion}")
     if plan.vectors is not None:
         parts.append(_vectors(plan.vectors))
+    if plan.rerank is not None:
+        parts.append(_rerank(plan.rerank))
     return "; ".join(parts)
 
 
@@ -95,6 +125,13 @@ def _vectors(plan: "Plan") -> str:
     return (
         f"vectors {plan.kind}{effort}, {plan.scored:,} of {plan.passages:,} passages scored "
         f"exactly, expected recall {recall}"
+    )
+
+
+def _rerank(plan: "RerankPlan") -> str:
+    return (
+        f"{plan.name} reranked {plan.depth:,} documents by {plan.passages:,} passages, in "
+        f"{plan.precision}, weight {plan.weight:g}"
     )
 
 

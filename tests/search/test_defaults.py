@@ -63,12 +63,15 @@ def test_a_writer_that_has_it_open_goes_on(index: Index, documents: list[Documen
     assert read_manifest(index.folder).defaults == STORED
 
 
-def test_an_index_from_before_they_were_stored_opens(index: Index) -> None:
+@pytest.mark.parametrize("of_first_stages", [False, True])
+def test_an_index_from_before_they_were_stored_opens(index: Index, of_first_stages: bool) -> None:
     import hashlib
 
     path = index.folder / "manifest.json"
     content = json.loads(path.read_text())
     del content["defaults"], content["checksum"]
+    if of_first_stages:
+        content["defaults"] = {"fusion": None, "weight": None, "depth": None}
     checksum = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     path.write_text(json.dumps(content | {"checksum": checksum}))
     with Index.open(index.folder) as old:
@@ -225,7 +228,7 @@ def test_an_index_that_is_replaced_while_it_is_opened(
             set_title_weight(index.folder, 3)
         return open_structures(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("indexer.index.open_structures", replaced)
+    monkeypatch.setattr("indexer.opened.open_structures", replaced)
     with Index.open(index.folder) as opened:
         assert opened.rank("water ship", mode="dense") == expected
         assert opened.lexical.title_weight == 3
@@ -245,11 +248,13 @@ def test_reindexing_tells_that_defaults_were_another_models(
 def test_the_command_shows_sets_and_resets(index: Index, cloze: Cloze) -> None:
     run = cloze("defaults", index.folder, "--fusion", "rrf", "--title-weight", 2, "--json")
     assert json.loads(run.stdout) == {
-        "fusion": "rrf", "weight": None, "depth": None, "title_weight": 2,
+        "fusion": "rrf", "weight": None, "depth": None, "rerank": None, "rerank_depth": None,
+        "rerank_weight": None, "title_weight": 2,
     }  # fmt: skip
     changed = cloze("defaults", index.folder, "--reset", "--weight", 0.25)
     assert changed.stdout.split() == [
-        "fusion", "built-in", "weight", "0.25", "depth", "built-in", "title", "weight", "2",
+        "fusion", "built-in", "weight", "0.25", "depth", "built-in", "rerank", "built-in",
+        "rerank", "depth", "built-in", "rerank", "weight", "built-in", "title", "weight", "2",
     ]  # fmt: skip
     assert index.rank(QUERY) == index.rank(QUERY, fusion="minmax", weight=0.25)
     wrong = cloze("defaults", index.folder, "--fusion", "sum")

@@ -1,0 +1,59 @@
+"""What a request leaves open about reranking, filled in and checked."""
+
+from dataclasses import replace
+
+from indexer.errors import ClozeError
+from indexer.manifest import Defaults
+from search.hits import Request
+from search.reranking.opening import LATE, NONE
+
+DEPTH = 50
+# Late interaction's was chosen on development questions: docs/results.md. A cross-encoder trained
+# for ranking mostly outdoes the first stage.
+_LATE_WEIGHT = 0.6
+_CROSS_ENCODER_WEIGHT = 0.7
+
+
+def resolve_rerank(request: Request, stored: Defaults) -> Request:
+    """Fill in reranker, depth and weight; the index's depth and weight are for its own reranker.
+
+    Raises:
+        ClozeError: a number is out of its range, depth and budget are both given, or there is
+            something to say about a reranker, and none.
+    """
+    name = request.rerank or stored.rerank or NONE
+    _check(request, name)
+    if name == NONE:
+        return replace(request, rerank=NONE)
+    depth = request.rerank_depth
+    if depth is None and request.rerank_budget_ms is None:
+        depth = (stored.rerank_depth if name == stored.rerank else None) or DEPTH
+    weight = request.rerank_weight
+    if weight is None:
+        weight = stored_weight(name, stored)
+    return replace(request, rerank=name, rerank_depth=depth, rerank_weight=weight)
+
+
+def stored_weight(name: str, stored: Defaults) -> float:
+    """Return a reranker's weight where a request does not say: the index's own, else built-in."""
+    if name == stored.rerank and stored.rerank_weight is not None:
+        return stored.rerank_weight
+    return _LATE_WEIGHT if name == LATE else _CROSS_ENCODER_WEIGHT
+
+
+def _check(request: Request, name: str) -> None:
+    depth, budget, weight = request.rerank_depth, request.rerank_budget_ms, request.rerank_weight
+    given = {"rerank_depth": depth, "rerank_budget_ms": budget, "rerank_weight": weight}
+    for option, value in given.items():
+        if value is not None and name == NONE:
+            raise ClozeError(f"{option} is {value:g}, and rerank is none; name a reranker, or late")
+    if depth is not None and depth < 1:
+        raise ClozeError(f"rerank_depth is {depth}; it must be 1 or more")
+    if depth is not None and budget is not None:
+        raise ClozeError(
+            f"rerank_depth is {depth} and rerank_budget_ms is {budget:g}; give one of the two"
+        )
+    if budget is not None and not 0 < budget < float("inf"):
+        raise ClozeError(f"rerank_budget_ms is {budget:g}; it must be more than 0")
+    if weight is not None and not 0 <= weight <= 1:
+        raise ClozeError(f"rerank_weight is {weight:g}; it must lie between 0 and 1")
