@@ -11,11 +11,13 @@ from typing import TypeAlias
 from eval.collections import Collection
 from eval.finished import code_digest
 from indexer.analysis import Analyzer
+from indexer.caches import cache_home
 from indexer.creation import DEFAULT_OVERLAP, DEFAULT_TOKENS, Settings
 from indexer.errors import ClozeError
 from indexer.manifest import FORMAT
-from indexer.models import DEFAULT_MODEL, cache_home, find_model
+from indexer.models import DEFAULT_MODEL, find_model
 from indexer.progress import Progress, silent
+from indexer.runtime.precision import is_automatic, resolve
 from search.index import Index
 from search.runs import UniqueColumns, column
 
@@ -61,7 +63,7 @@ def open_index(
             f"{collection.name} has queries and judgements but no documents; name an index of them "
             "with --index"
         )
-    place = _place(collection, model, vectors)
+    place = _place(collection, model, vectors, device)
     settings = Settings(model=model if vectors else None, lexical_only=not vectors)
     index = Index.open(place / "index", settings, device=device, threads=threads)
     whole = place / "whole"
@@ -73,11 +75,11 @@ def open_index(
     return index
 
 
-def _place(collection: Collection, model: str | None, vectors: bool) -> Path:
+def _place(collection: Collection, model: str | None, vectors: bool, device: str) -> Path:
     """Return the cache's folder for all that decides what an index holds."""
     content = json.dumps([
         collection.corpus_fingerprint,
-        find_model(model or DEFAULT_MODEL).content_hash if vectors else None,
+        _encoding(model, device) if vectors else None,
         [DEFAULT_TOKENS, DEFAULT_OVERLAP, FORMAT],
         Analyzer().describe(),
         code_digest(_SOURCES),
@@ -85,6 +87,12 @@ def _place(collection: Collection, model: str | None, vectors: bool) -> Path:
     place = cache_home() / "indexes" / hashlib.sha256(content.encode()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def _encoding(model: str | None, device: str) -> list[object]:
+    """Return what decides a passage's vector, but for its text."""
+    content = find_model(model or DEFAULT_MODEL).content_hash
+    return [content, resolve(None, device), is_automatic(None)]
 
 
 def check_ids(index: Index) -> None:

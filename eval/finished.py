@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,8 +15,9 @@ from typing import Any
 from eval.bench.figures import processor
 from eval.runs import Run
 from eval.systems import System
-from indexer.index import Index
-from indexer.models import cache_home
+from indexer.caches import cache_home
+from search.index import Index
+from search.reranking.opening import NONE
 
 # Whose versions may change a ranking or a figure.
 _PACKAGES = (
@@ -47,10 +48,33 @@ def index_state(index: Index) -> dict[str, Any]:
     }
 
 
-def run_key(system: System, state: Mapping[str, Any], queries: Mapping[str, str], top: int) -> str:
-    """Hash what a run depends on: queries, index, the system's own, machine, code and versions."""
+def reranker_state(system: System, index: Index) -> list[str]:
+    """Return what a system's reranker is, by its name and content; nothing where it has none.
+
+    Its depth and weight are among the system's options, else in the index's manifest or our code.
+
+    Raises:
+        ClozeError: the reranker can't be had.
+    """
+    name = system.options.get("rerank") or index.manifest.defaults.rerank or NONE
+    return [] if system.kind != "mode" or name == NONE else [name, index.reranker_hash(name)]
+
+
+def run_key(
+    system: System,
+    state: Mapping[str, Any],
+    queries: Mapping[str, str],
+    top: int,
+    reranker: Sequence[str] = (),
+) -> str:
+    """Hash what a run depends on: queries, index, the system's own, machine, code and versions.
+
+    `reranker` is what `reranker_state` tells.
+    """
     parts = {
         "system": [system.kind, system.name, sorted(system.options.items())],
+        "reranker": list(reranker),
+        "precision": os.environ.get("CLOZE_PRECISION", "auto"),
         "queries": list(queries.items()),
         "index": state,
         "top": top,

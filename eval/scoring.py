@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from eval.baselines import RankBM25
-from eval.finished import index_state, keep_run, load_run, run_key
+from eval.finished import index_state, keep_run, load_run, reranker_state, run_key
 from eval.runs import Ranked, Run, read_run
 from eval.systems import Answer, System, ask, load_callable
 from indexer.errors import ClozeError
@@ -50,7 +51,7 @@ class Scoring:
         before = index_state(self.index) if self.index else {}
         for system in systems:
             if system.needs_index:
-                self._keys[system.name] = run_key(system, before, self.queries, self.top)
+                self._keys[system.name] = self._key(system, before)
                 self.tags[system.name] = f"{column(system.name)}-{self._keys[system.name][:12]}"
         kept = self._kept(systems)
         left = [system for system in systems if system.name not in kept]
@@ -73,6 +74,10 @@ class Scoring:
             system.name: replace((kept | made)[system.name], tag=self.tags.get(system.name, ""))
             for system in systems
         }
+
+    def _key(self, system: System, state: Mapping[str, Any]) -> str:
+        reranker = reranker_state(system, self.index) if self.index else []
+        return run_key(system, state, self.queries, self.top, reranker)
 
     def _kept(self, systems: Sequence[System]) -> dict[str, Run]:
         """Return the finished runs that the cache has."""

@@ -83,7 +83,8 @@ def write_setting(folder: Path, present: Setting, chosen: Setting) -> None:
     """
 
     def change(stored: Defaults) -> Defaults:
-        return Defaults(
+        return replace(
+            stored,
             fusion=stored.fusion if chosen.fusion == present.fusion else chosen.fusion,
             weight=stored.weight if chosen.weight in (present.weight, None) else chosen.weight,
             depth=stored.depth if chosen.depth == present.depth else chosen.depth,

@@ -31,7 +31,7 @@ Values: TypeAlias = NDArray[np.float64]
 # BM25 by its title weight.
 _Stage: TypeAlias = int | Literal["dense"]
 # How far down a measure without a cut-off looks, as an evaluation does.
-_TOP = 1000
+TOP = 1000
 
 
 class Sweep:
@@ -51,7 +51,7 @@ class Sweep:
     def run(self, settings: Sequence[Setting], progress: Progress) -> Values:
         """Return the measure of every setting for every query, in the order of both."""
         queries = self._collection.queries
-        top = cutoff(self._measure) or _TOP
+        top = cutoff(self._measure) or TOP
         values = np.zeros((len(settings), len(queries)))
         with ExitStack() as stack:
             # One commit for all queries: postings of other weights are made from it too.

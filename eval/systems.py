@@ -17,8 +17,14 @@ from indexer.errors import ClozeError
 Answer: TypeAlias = Callable[[str, int], Iterable[tuple[str, float]]]
 
 MODES = ("lexical", "dense", "hybrid")
-_OPTIONS: dict[str, Callable[[str], Any]] = {"fusion": str, "weight": float, "depth": int}
-_EXAMPLES = {"fusion": "fusion=rrf", "weight": "weight=0.7", "depth": "depth=100"}
+_EVERYWHERE: dict[str, Callable[[str], Any]] = {
+    "depth": int, "rerank": str, "rerank_depth": int, "rerank_weight": float,
+}  # fmt: skip
+_OPTIONS: dict[str, Callable[[str], Any]] = {"fusion": str, "weight": float, **_EVERYWHERE}
+_EXAMPLES = {
+    "fusion": "fusion=rrf", "weight": "weight=0.7", "depth": "depth=100", "rerank": "rerank=late",
+    "rerank_depth": "rerank_depth=50", "rerank_weight": "rerank_weight=0.3",
+}  # fmt: skip
 _PATTERN = re.compile(r"(?P<mode>[a-z]+)(?:\((?P<options>[^()]*)\))?$")
 _LARGEST = (2 - 2**-23) * 2**127  # of float32
 _RUN_SUFFIXES = (".trec", ".run", ".txt", ".res", ".gz")
@@ -28,8 +34,8 @@ _RUN_SUFFIXES = (".trec", ".run", ".txt", ".res", ".gz")
 class System:
     """A system to be evaluated: a mode of the index, a baseline, a run file or a callable.
 
-    `options` are those of a mode (fusion, weight, depth); `place` is a run's file, or where a
-    callable is to be found, "module:function".
+    `options` are those of a mode (fusion, weight, depth, and its reranker's); `place` is a run's
+    file, or where a callable is to be found, "module:function".
     """
 
     name: str
@@ -50,7 +56,8 @@ class System:
     @property
     def needs_vectors(self) -> bool:
         """Whether it answers from the index's vectors."""
-        return self.kind == "mode" and self.options.get("mode") != "lexical"
+        by_encoder = self.options.get("mode") != "lexical" or self.options.get("rerank") == "late"
+        return self.kind == "mode" and by_encoder
 
 
 def split_names(text: str) -> list[str]:
@@ -128,7 +135,7 @@ def _options(name: str, mode: str, text: str) -> dict[str, Any]:
     options: dict[str, Any] = {"mode": mode}
     for part in filter(None, (each.strip() for each in text.split(","))):
         key, _, value = (each.strip() for each in part.partition("="))
-        takes = _OPTIONS if mode == "hybrid" else {"depth": int}
+        takes = _OPTIONS if mode == "hybrid" else _EVERYWHERE
         try:
             options[key] = takes[key](value)
         except (KeyError, ValueError):
@@ -138,13 +145,14 @@ def _options(name: str, mode: str, text: str) -> dict[str, Any]:
             ) from None
     fitting = (
         options.get("fusion") in (None, "minmax", "rrf")
-        and 0 <= options.get("weight", 0) <= 1
-        and options.get("depth", 1) >= 1
+        and options.get("rerank") != ""
+        and all(0 <= options.get(share, 0) <= 1 for share in ("weight", "rerank_weight"))
+        and all(options.get(depth, 1) >= 1 for depth in ("depth", "rerank_depth"))
     )
     if not fitting:
         raise ClozeError(
-            f"{name!r} has an option out of its range: fusion is minmax or rrf, weight from 0 to "
-            "1, depth 1 or more"
+            f"{name!r} has an option out of its range: fusion is minmax or rrf, weights from 0 to "
+            "1, depths 1 or more, rerank late, none or a model"
         )
     return options
 

@@ -166,10 +166,16 @@ def choose(settings: Sequence[Setting], present: Setting, values: Values) -> int
     one standard error). The best of hundreds is so by luck in part; without this, flat stretches
     would be chosen from at random, and what one query prefers would decide.
     """
+    good = as_good_as_the_best(values)
+    return settings.index(nearest([settings[place] for place in good], present))
+
+
+def as_good_as_the_best(values: Values) -> list[int]:
+    """Return the rows [settings, queries] that are within the standard error of the best."""
     behind = values[values.mean(axis=1).argmax()] - values
     error = behind.std(axis=1, ddof=1) / np.sqrt(behind.shape[1])
-    good = np.flatnonzero(behind.mean(axis=1) <= error + _ROUNDING).tolist()
-    return settings.index(nearest([settings[place] for place in good], present))
+    good: list[int] = np.flatnonzero(behind.mean(axis=1) <= error + _ROUNDING).tolist()
+    return good
 
 
 def _curve(

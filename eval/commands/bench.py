@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from eval.commands.bench_options import Corpus, Documents, Model
+from eval.commands.bench_runtime import bench_encode, bench_query, bench_rerank
 from eval.commands.extras import check_installed
 from indexer.commands.console import IndexFolder, Threads, emit, notice
 
@@ -12,12 +14,10 @@ bench = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
+bench.command("encode")(bench_encode)
+bench.command("query")(bench_query)
+bench.command("rerank")(bench_rerank)
 
-Corpus = Annotated[str, typer.Argument(metavar="CORPUS", help="What `cloze index` can read")]
-Documents = Annotated[int, typer.Option(help="How many documents of the corpus")]
-Model = Annotated[
-    str | None, typer.Option(help="Checkpoint folder or hub id [default: all-MiniLM-L6-v2]")
-]
 Plot = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw the result as a picture")]
 
 

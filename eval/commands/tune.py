@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eval.commands.extras import check_installed
+from eval.commands.tune_reranker import BAR, tune_reranker
 from indexer.commands.console import (
     AsJson,
     Device,
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from eval.settings import Setting
     from eval.tuning import Tuning
 
-_BAR = 40
-
 
 def tune(
     index: IndexFolder,
@@ -35,20 +34,32 @@ def tune(
     measure: Annotated[str, typer.Option(help="What to raise, e.g. RR@10 or AP")] = "nDCG@10",
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the folds and of the tests")] = 0,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL|late|none",
+            help="Then tune the weight of this reranker [default: the index's]",
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Never change the index")] = False,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
-    """Tune fusion, depth and title weight; the index changes only where the gain is no luck."""
+    """Tune fusion, depth, title weight, reranker; the index changes only where the gain is no luck.
+
+    Fusion, depth and title weight are chosen without the reranker, whose share comes after them.
+    """
     from indexer.threads import budget
 
     budget(threads)
     check_installed()
     from eval.collections import open_collection
+    from eval.rerank_tuning import RerankTuner
     from eval.settings import write_setting
     from eval.tuning import Plan, Tuner
-    from indexer.index import Index
+    from search.index import Index
+    from search.reranking.opening import NONE
 
     asked = open_collection(collection, split)
     if asked.split == "test":
@@ -56,22 +67,27 @@ def tune(
     for line in asked.notices:
         notice(line)
     with Index.open(index, device=resolve_device(device), threads=threads) as opened:
-        tuner = Tuner(opened, asked, Plan(measure=measure, folds=folds, seed=seed))
+        plan = Plan(measure=measure, folds=folds, seed=seed)
+        tuner = Tuner(opened, asked, plan)
+        name = rerank or opened.manifest.defaults.rerank or NONE
+        second = None if name == NONE else RerankTuner(opened, asked, plan, name)
         with progress_bar(tuner.position, quiet=json, unit="queries") as progress:
             tuning = tuner.run(progress)
+        written = tuning.worth_writing and not dry_run
+        if written:
+            write_setting(opened.folder, tuning.present, tuning.tuned)
+        named = {"index": index, "collection": asked.name, "split": asked.split}
+        if not json:
+            tell(" ".join(f"{name} {value}" for name, value in named.items()))
+            _tell(tuning)
+            tell("\n" + _verdict(tuning, dry_run))
+        whole = named | _as_json(tuning, written)
+        if second is not None:
+            whole["rerank"] = tune_reranker(second, dry_run=dry_run, json=json)
         for line in opened.notices:
             notice(line)
-        folder = opened.folder
-    written = tuning.worth_writing and not dry_run
-    if written:
-        write_setting(folder, tuning.present, tuning.tuned)
-    named = {"index": index, "collection": asked.name, "split": asked.split}
     if json:
-        emit(named | _as_json(tuning, written))
-    else:
-        tell(" ".join(f"{name} {value}" for name, value in named.items()))
-        _tell(tuning)
-        tell("\n" + _verdict(tuning, dry_run))
+        emit(whole)
 
 
 def _as_json(tuning: "Tuning", written: bool) -> dict[str, Any]:
@@ -127,8 +143,8 @@ def _tell_curve(tuning: "Tuning") -> None:
             for name, marked in (("tuned", tuning.tuned), ("present", tuning.present))
             if setting == marked
         ]
-        bar = "█" * round(_BAR * mean / largest)
-        tell(f"{_on_axis(setting):>6}  {mean:.4f}  {bar:<{_BAR}}  {', '.join(marks)}".rstrip())
+        bar = "█" * round(BAR * mean / largest)
+        tell(f"{_on_axis(setting):>6}  {mean:.4f}  {bar:<{BAR}}  {', '.join(marks)}".rstrip())
 
 
 def _on_axis(setting: "Setting") -> str:

@@ -1,19 +1,20 @@
 """Runs of several systems at once are those of each alone, and finished ones are reused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from eval.finished import index_state, keep_run, load_run, run_key
+from eval.finished import index_state, keep_run, load_run, reranker_state, run_key
 from eval.runs import Run
 from eval.scoring import Scoring
 from eval.systems import System, named_systems
+from indexer.caches import cache_home
 from indexer.creation import Settings
 from indexer.defaults import change_defaults
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.manifest import Defaults
-from indexer.models import cache_home
 from indexer.progress import Step, silent
 from search.index import Index
 
@@ -69,6 +70,24 @@ def test_whatever_changes_a_run_changes_its_key(
         index.delete([documents[50].id])
         keys.append(key())
         change_defaults(index.folder, lambda stored: Defaults(weight=0.3))
+        keys.append(key())
+        reranked = named_systems(["lexical(rerank=m)", "lexical(rerank=m,rerank_weight=0.1)"])
+        for system in reranked:
+            for content in ("first", "second"):
+                monkeypatch.setattr(
+                    Index, "reranker_hash", lambda self, name, content=content: f"{content} {name}"
+                )
+                told = reranker_state(system, index)
+                assert told == ["m", f"{content} m"]
+                keys.append(run_key(system, index_state(index), QUERIES, 10, told))
+        assert reranker_state(lexical, index) == []
+        change_defaults(index.folder, lambda stored: Defaults(weight=0.3, rerank="late"))
+        index.refresh()
+        assert reranker_state(lexical, index) == ["late", "second late"]
+        assert reranker_state(replace(lexical, kind="baseline"), index) == []
+        assert reranker_state(replace(lexical, options={"rerank": "none"}), index) == []
+        keys.append(key())
+        monkeypatch.setenv("CLOZE_PRECISION", "int8")
         keys.append(key())
         assert key() == keys[-1]
         monkeypatch.setattr("eval.finished.code_digest", lambda sources: "other code")

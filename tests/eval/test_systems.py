@@ -22,6 +22,19 @@ def test_names_and_options() -> None:
     assert systems[2].options == {"mode": "hybrid", "weight": 0.7, "depth": 50}
     assert [system.needs_index for system in systems] == [True] * 4
     assert [system.needs_vectors for system in systems] == [False, False, True, True]
+    reranked = named_systems(
+        [
+            "hybrid(rerank=late,rerank_weight=0.3),lexical(rerank=late)",
+            "lexical(rerank=org/m),dense(rerank_depth=20)",
+        ]
+    )
+    assert [system.options for system in reranked] == [
+        {"mode": "hybrid", "rerank": "late", "rerank_weight": 0.3},
+        {"mode": "lexical", "rerank": "late"},
+        {"mode": "lexical", "rerank": "org/m"},
+        {"mode": "dense", "rerank_depth": 20},
+    ]
+    assert [system.needs_vectors for system in reranked] == [True, True, False, True]
 
 
 def test_run_files_and_functions(tmp_path: Path) -> None:
@@ -46,7 +59,11 @@ def test_run_files_and_functions(tmp_path: Path) -> None:
         ("hybrid(weight=7)", "out of its range"),
         ("hybrid(fusion=sum)", "out of its range"),
         ("dense(depth=0)", "out of its range"),
-        ("lexical(weight=.3)", "no option of lexical, which takes depth=100"),
+        ("lexical(weight=.3)", "no option of lexical, which takes depth=100 and rerank=late"),
+        ("hybrid(rerank_weight=1.01)", "out of its range"),
+        ("dense(rerank_weight=nan)", "out of its range"),
+        ("lexical(rerank_depth=0)", "out of its range"),
+        ("lexical(rerank=)", "out of its range"),
         ("rank-bm25,rank-bm25", "2 systems are named"),
         ("", "no system was named"),
     ],
