@@ -17,6 +17,7 @@ from indexer.errors import ClozeError
 from indexer.manifest import FORMAT
 from indexer.models import DEFAULT_MODEL, find_model
 from indexer.progress import Progress, silent
+from indexer.runtime.calibration import CALIBRATION_HASH
 from indexer.runtime.precision import is_automatic, resolve
 from search.index import Index
 from search.runs import UniqueColumns, column
@@ -92,7 +93,9 @@ def _place(collection: Collection, model: str | None, vectors: bool, device: str
 def _encoding(model: str | None, device: str) -> list[object]:
     """Return what decides a passage's vector, but for its text."""
     content = find_model(model or DEFAULT_MODEL).content_hash
-    return [content, resolve(None, device), is_automatic(None)]
+    precision = resolve(None, device)
+    recipe = CALIBRATION_HASH if precision == "int8" else None
+    return [content, precision, recipe, is_automatic(None)]
 
 
 def check_ids(index: Index) -> None:

@@ -16,14 +16,15 @@ from eval.bench.figures import processor
 from eval.runs import Run
 from eval.systems import System
 from indexer.caches import cache_home
+from indexer.models import find_classifier
 from search.index import Index
 from search.reranking.opening import NONE
 
 # Whose versions may change a ranking or a figure.
 _PACKAGES = (
-    "cloze-search", "faiss-cpu", "faiss-gpu", "ir-measures", "numpy", "openvino", "PyStemmer",
-    "pytrec-eval-terrier", "rank-bm25", "scipy", "statsmodels", "stop-words", "tantivy",
-    "tokenizers", "torch",
+    "cloze-search", "faiss-cpu", "faiss-gpu", "ir-measures", "nncf", "numpy", "openvino",
+    "PyStemmer", "pytrec-eval-terrier", "rank-bm25", "scipy", "statsmodels", "stop-words",
+    "tantivy", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 _ROOT = Path(__file__).resolve().parents[1]
 # Our own code that may change a ranking.
@@ -57,7 +58,11 @@ def reranker_state(system: System, index: Index) -> list[str]:
         ClozeError: the reranker can't be had.
     """
     name = system.options.get("rerank") or index.manifest.defaults.rerank or NONE
-    return [] if system.kind != "mode" or name == NONE else [name, index.reranker_hash(name)]
+    if system.kind != "mode" or name == NONE:
+        return []
+    if "/" in name or Path(name).is_dir():  # its files tell, and it need not be loaded
+        return [name, find_classifier(name).content_hash]
+    return [name, index.reranker_hash(name)]
 
 
 def run_key(
@@ -87,11 +92,15 @@ def run_key(
 
 @lru_cache
 def code_digest(sources: tuple[str, ...]) -> str:
-    """Return a sha256 over our own source files: modules, and all that packages hold."""
+    """Return a sha256 over our own source files: modules, and all that packages hold.
+
+    Texts count too: the scales of int8 come from one.
+    """
     whole = hashlib.sha256()
     for source in sources:
         place = _ROOT / source
-        for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        inside = (path for path in place.rglob("*") if path.suffix in (".py", ".txt"))
+        for path in [place] if place.is_file() else sorted(inside):
             whole.update(f"{path.relative_to(_ROOT)}\0".encode() + path.read_bytes() + b"\0")
     return whole.hexdigest()
 

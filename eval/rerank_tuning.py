@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from eval.collections import Collection
-from eval.judgements import Qrels
-from eval.measures import cutoff, parse_measures, score
+from eval.measures import parse_measures
 from eval.results import Comparison
-from eval.runs import Run
 from eval.significance import compare
-from eval.sweep import TOP, Values
+from eval.sweep import Values
 from eval.tuning import LARGEST_P, Plan, as_good_as_the_best, assign_folds
+from eval.ways import Ways
 from indexer.defaults import change_defaults
 from indexer.manifest import Defaults
-from indexer.progress import Progress, Step, silent
+from indexer.progress import Progress, silent
 from search.hits import Options
 from search.index import Index
+from search.reranking.opening import LATE, NONE
 from search.reranking.options import stored_weight
-from search.runs import column
 
 WEIGHTS = tuple(step / 10 for step in range(11))
 
@@ -29,15 +28,18 @@ WEIGHTS = tuple(step / 10 for step in range(11))
 class RerankTuning:
     """What tuning a reranker's weight found; a weight of 0 is the ranking without it.
 
-    `present` is the weight that the index is searched by now, 0 where it names another reranker or
-    none. All else is as in `Tuning`: `curve` has the mean over all queries by weight.
+    `present` is the weight that the index is searched by now, 0 without any reranker. Where it is
+    searched by `other`, another reranker, that one's ranking is tried too: `present` is None then,
+    and so is a choice that leaves it. All else is as in `Tuning`: `mean_present` is of searches
+    that say nothing, `curve` has the mean over all queries by weight.
     """
 
     name: str
+    other: str | None
     measure: str
-    present: float
-    tuned: float
-    choices: tuple[float, ...]
+    present: float | None
+    tuned: float | None
+    choices: tuple[float | None, ...]
     mean_present: float
     mean_tuned: float
     comparison: Comparison
@@ -45,7 +47,7 @@ class RerankTuning:
 
     @property
     def worth_writing(self) -> bool:
-        """Whether another weight wins on queries that it was not chosen on, and not by luck."""
+        """Whether the choices win on queries that they were not made on, and not by luck."""
         wins = self.comparison.difference > 0 and self.comparison.p_value < LARGEST_P
         return wins and self.tuned != self.present
 
@@ -59,37 +61,37 @@ class RerankTuner:
         Raises:
             ClozeError: the reranker can't be had.
         """
-        index.reranker_hash(name)
+        self._name = _stored_name(name)
+        index.reranker_hash(self._name)
         self.folder = index.folder
         self._index = index
         self._collection = collection
         self._measure = parse_measures([plan.measure])[0]
         self._plan = plan
-        self._name = name
-        self._done = 0
-
-    def position(self) -> float | None:
-        """Return the share of the queries that have been searched; None before the first."""
-        return self._done / len(self._collection.queries) if self._done else None
+        self._ways = Ways(index, collection, self._measure)
+        self.position = self._ways.position
 
     def run(self, progress: Progress = silent) -> RerankTuning:
         """Try every weight on every query, and choose."""
         stored = self._index.manifest.defaults
-        present = stored_weight(self._name, stored) if stored.rerank == self._name else 0.0
-        weights = sorted({*WEIGHTS, present})
-        values = self._values(weights, progress)
+        present = self._present(stored)
+        near = stored_weight(self._name, stored) if present is None else present
+        weights = self._weights(present)
+        values = self._ways.run([self._way(weight) for weight in weights], progress)
         queries = list(self._collection.queries)
         folds = assign_folds(queries, self._plan.folds, self._plan.seed)
         choices = [
-            _choose(weights, present, values[:, folds != fold]) for fold in range(self._plan.folds)
+            _choose(weights, near, values[:, folds != fold]) for fold in range(self._plan.folds)
         ]
         held_out = values[np.array(choices)[folds], np.arange(len(queries))]
         before = values[weights.index(present)]
+        means = values.mean(axis=1).tolist()
         return RerankTuning(
             name=self._name,
+            other=stored.rerank if present is None else None,
             measure=self._measure,
             present=present,
-            tuned=weights[_choose(weights, present, values)],
+            tuned=weights[_choose(weights, near, values)],
             choices=tuple(weights[choice] for choice in choices),
             mean_present=float(before.mean()),
             mean_tuned=float(held_out.mean()),
@@ -98,34 +100,43 @@ class RerankTuner:
                 dict(zip(queries, before.tolist(), strict=True)),
                 seed=self._plan.seed,
             ),
-            curve=tuple(zip(weights, values.mean(axis=1).tolist(), strict=True)),
+            curve=tuple(
+                (weight, mean)
+                for weight, mean in zip(weights, means, strict=True)
+                if weight is not None
+            ),
         )
 
-    def _values(self, weights: Sequence[float], progress: Progress) -> Values:
-        """Return the measure of every weight for every query; each document is scored once."""
-        top = cutoff(self._measure) or TOP
-        ways: list[Options] = [
-            {"rerank": self._name, "rerank_weight": weight, "top": top} for weight in weights
-        ]
-        values = np.zeros((len(weights), len(self._collection.queries)))
-        for place, (query, text) in enumerate(self._collection.queries.items()):
-            answers = self._index.rank_each(text, ways)
-            ranked = {
-                str(way): [(column(document), value) for document, value in answer]
-                for way, answer in enumerate(answers)
-            }
-            qrels: Qrels = dict.fromkeys(ranked, self._collection.qrels[query])
-            found = score(qrels, Run(name="sweep", ranked=ranked), [self._measure])[self._measure]
-            values[:, place] = [found[way] for way in ranked]
-            self._done += 1
-            progress(Step(phase="search", documents=self._done))
-        return values
+    def _present(self, stored: Defaults) -> float | None:
+        if stored.rerank in (None, NONE):
+            return 0.0
+        return stored_weight(self._name, stored) if stored.rerank == self._name else None
+
+    def _weights(self, present: float | None) -> list[float | None]:
+        if present is None:
+            return [*WEIGHTS, None]
+        return [*sorted({*WEIGHTS, present})]
+
+    def _way(self, weight: float | None) -> Options:
+        """Return how to search by a weight; None is what a search does that is told nothing."""
+        return {} if weight is None else {"rerank": self._name, "rerank_weight": weight}
 
 
-def _choose(weights: Sequence[float], present: float, values: Values) -> int:
-    """Return the weight nearest to the present one of those that are as good as the best."""
+def _stored_name(name: str) -> str:
+    """Return a folder's whole path, for what is stored is searched by from any folder."""
+    place = Path(name).expanduser()
+    return str(place.resolve()) if name not in (LATE, NONE) and place.is_dir() else name
+
+
+def _choose(weights: Sequence[float | None], near: float, values: Values) -> int:
+    """Return, of the rows that are as good as the best, the other reranker's, else the nearest."""
     good = as_good_as_the_best(values)
-    return min(good, key=lambda place: (abs(weights[place] - present), weights[place]))
+
+    def distance(place: int) -> tuple[float, float]:
+        weight = weights[place]
+        return (-1.0, 0.0) if weight is None else (abs(weight - near), weight)
+
+    return min(good, key=distance)
 
 
 def write_reranker(folder: Path, tuning: RerankTuning) -> None:
@@ -136,6 +147,8 @@ def write_reranker(folder: Path, tuning: RerankTuning) -> None:
     """
 
     def change(stored: Defaults) -> Defaults:
+        if tuning.tuned is None:
+            return stored
         if tuning.tuned == 0:
             return replace(stored, rerank=None, rerank_depth=None, rerank_weight=None)
         depth = stored.rerank_depth if stored.rerank == tuning.name else None

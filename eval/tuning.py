@@ -13,9 +13,12 @@ from eval.results import Comparison
 from eval.settings import Setting, grid, nearest, present_setting
 from eval.significance import compare
 from eval.sweep import Sweep, Values
+from eval.ways import Ways
 from indexer.errors import ClozeError
-from indexer.index import Index
 from indexer.progress import Progress, silent
+from search.hits import Options
+from search.index import Index
+from search.reranking.opening import NONE
 
 FEWEST_QUERIES = 10
 LARGEST_P = 0.05
@@ -41,6 +44,9 @@ class Tuning:
     fold's own queries. `comparison` is between these choices, each on its own fold's queries, and
     `present`; so are the two means. `curve` has means over all queries along the weight (without
     vectors: along the title weight), all else being as in `tuned`.
+
+    All this is without `reranker`, that of the index, on top. Where it has one, `reranked` compares
+    the same choices with `present` under it; None where these were not worth that.
     """
 
     measure: str
@@ -53,6 +59,8 @@ class Tuning:
     mean_tuned: float
     comparison: Comparison
     curve: tuple[tuple[Setting, float], ...]
+    reranker: str | None = None
+    reranked: Comparison | None = None
 
     @property
     def significant(self) -> bool:
@@ -62,14 +70,16 @@ class Tuning:
     @property
     def worth_writing(self) -> bool:
         """Whether the index should be changed."""
-        return self.significant and self.tuned != self.present
+        harms = self.reranked is not None and self.reranked.difference < -_ROUNDING
+        return self.significant and self.tuned != self.present and not harms
 
 
 class Tuner:
     """One run of tuning, which only reads the index.
 
     Every combination of fusion, weight, depth and title weight is tried: at about 0.3 ms each for
-    a query, none has to be left out.
+    a query, none has to be left out. Where the index has a reranker, which reads what they rank
+    first, the title weight stays: with the reranker on top, only the stored postings can be judged.
     """
 
     def __init__(self, index: Index, collection: Collection, plan: Plan) -> None:
@@ -95,7 +105,11 @@ class Tuner:
         self._collection = collection
         self._plan = replace(plan, measure=names[0])
         self._sweep = Sweep(index, collection, names[0])
-        self.position = self._sweep.position
+        self._whole = Ways(index, collection, names[0])
+
+    def position(self) -> float | None:
+        """Return the share of the queries searched, or reranked; None before the first."""
+        return self._whole.position() or self._sweep.position()
 
     def run(self, progress: Progress = silent) -> Tuning:
         """Try every setting on every query, and choose.
@@ -104,15 +118,37 @@ class Tuner:
             ClozeError: nothing relevant is found for any query.
         """
         present = present_setting(self._index)
+        reranker = self._index.manifest.defaults.rerank
         has_titles = any(document.title.strip() for _, document in self._index.store.all_live())
-        settings = grid(present, with_titles=has_titles)
+        reranked = reranker not in (None, NONE)
+        settings = grid(present, with_titles=has_titles and not reranked)
         values = self._sweep.run(settings, progress)
         if not values.any():
             raise ClozeError(
                 f"{self._index.folder} finds nothing relevant for {values.shape[1]} queries of "
                 f"{self._collection.name}; tune on a collection of the documents in the index"
             )
-        return self._choose(settings, present, values, has_titles)
+        tuning = self._choose(settings, present, values, has_titles)
+        if not reranked:
+            return tuning
+        tuning = replace(tuning, reranker=reranker)
+        if not tuning.worth_writing:
+            return tuning
+        return replace(tuning, reranked=self._under_reranker(tuning.choices, progress))
+
+    def _under_reranker(self, choices: Sequence[Setting], progress: Progress) -> Comparison:
+        """Compare each fold's choice on the fold's own queries with a search that says nothing."""
+        tried = list(dict.fromkeys(choices))
+        values = self._whole.run([{}, *map(_options, tried)], progress)
+        queries = list(self._collection.queries)
+        folds = assign_folds(queries, self._plan.folds, self._plan.seed)
+        rows = np.array([1 + tried.index(choice) for choice in choices])
+        held_out = values[rows[folds], np.arange(len(queries))]
+        return compare(
+            dict(zip(queries, held_out.tolist(), strict=True)),
+            dict(zip(queries, values[0].tolist(), strict=True)),
+            seed=self._plan.seed,
+        )
 
     def _choose(
         self, settings: Sequence[Setting], present: Setting, values: Values, has_titles: bool
@@ -139,6 +175,12 @@ class Tuner:
             ),
             curve=_curve(settings, tuned, values),
         )
+
+
+def _options(setting: Setting) -> Options:
+    if setting.fusion is None:
+        return {"depth": setting.depth}
+    return {"fusion": setting.fusion, "weight": setting.weight, "depth": setting.depth}
 
 
 def assign_folds(queries: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:

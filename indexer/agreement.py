@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.caches import cache_home
+from indexer.creation import seal
 from indexer.preparation import passage_texts
+from indexer.records import PASSAGE_BITS
+from indexer.runtime.precision import processor_flags
 
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
@@ -28,14 +32,14 @@ _STORED = 32
 def worst_cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return the least cosine of rows that stand at the same place; 1 where there are none.
 
-    Rows of zeros agree with each other and with nothing else.
+    Rows of zeros agree with each other and with nothing else; what is no number, with nothing.
     """
     first, second = first.astype(np.float64), second.astype(np.float64)
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     products = (first * second).sum(axis=1)
     equal = (first == second).all(axis=1)
     cosines = np.where(equal, 1.0, products / np.where(norms == 0, 1.0, norms))
-    return float(cosines.min(initial=1.0))
+    return float(np.where(np.isfinite(cosines), cosines, -1.0).min(initial=1.0))
 
 
 def varied(texts: Sequence[str], count: int = SAMPLE) -> list[str]:
@@ -50,36 +54,40 @@ def stored_agreement(index: "OpenedIndex", encoder: "Encoder") -> float:
 
     It is measured once for these vectors and this encoder, and remembered in the cache.
     """
-    texts, vectors = _stored(index, encoder)
-    key = _key(index, encoder, vectors)
-    path = cache_home() / "agreement" / f"{key}.json"
-    try:
-        return float(json.loads(path.read_bytes())["worst_cosine"])
-    except (OSError, ValueError, KeyError, TypeError):
-        worst = worst_cosine(encoder.encode_documents(texts), vectors)
+    with index.store.snapshot():
+        stored = dict(islice(index.store.vectors(-1), _STORED))
+        path = cache_home() / "agreement" / f"{_key(index, encoder, stored)}.json"
+        try:
+            return float(json.loads(path.read_bytes())["worst_cosine"])
+        except (OSError, ValueError, KeyError, TypeError):
+            texts, vectors = _texts(index, encoder, stored)
+    worst = worst_cosine(encoder.encode_documents(texts), vectors)
     with contextlib.suppress(OSError):  # a cache that can't be written is measured for each time
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"worst_cosine": worst}))
     return worst
 
 
-def _stored(index: "OpenedIndex", encoder: "Encoder") -> tuple[list[str], NDArray[np.float16]]:
-    """Read texts of passages with their vectors, from the first documents."""
+def _texts(
+    index: "OpenedIndex", encoder: "Encoder", stored: Mapping[int, bytes]
+) -> tuple[list[str], NDArray[np.float16]]:
+    """Return the texts that stored vectors, by passage, are of, and the vectors in their order."""
     rows: dict[str, bytes] = {}
-    with index.store.snapshot():
-        for number, document in islice(index.store.all_live(), _STORED):
-            known = index.store.vectors_of(number)
-            for key, text in passage_texts(document, encoder, index.manifest.rule):
-                if key in known and len(rows) < _STORED:
-                    rows[text] = known[key]
+    blobs = set(stored.values())
+    numbers = sorted({passage >> PASSAGE_BITS for passage in stored})
+    for number, document in index.store.documents(numbers).items():
+        known = index.store.vectors_of(number)
+        for key, text in passage_texts(document, encoder, index.manifest.rule):
+            if known.get(key) in blobs:
+                rows[text] = known[key]
     vectors = np.frombuffer(b"".join(rows.values()), dtype=np.float16)
     return list(rows), vectors.reshape(len(rows), encoder.checkpoint.dimension)
 
 
-def _key(index: "OpenedIndex", encoder: "Encoder", vectors: NDArray[np.float16]) -> str:
-    sealed = index.manifest.encoder
+def _key(index: "OpenedIndex", encoder: "Encoder", stored: Mapping[int, bytes]) -> str:
+    """Name what decides the agreement: both encoders, the machine, and the stored vectors."""
     facts = [
-        encoder.checkpoint.content_hash, encoder.precision, encoder.device,
-        sealed.precision if sealed else None,
+        asdict(seal(encoder)), encoder.device, sorted(processor_flags()),
+        index.manifest.encoder and asdict(index.manifest.encoder),
     ]  # fmt: skip
-    return hashlib.sha256(json.dumps(facts).encode() + vectors.tobytes()).hexdigest()
+    return hashlib.sha256(json.dumps(facts).encode() + b"".join(stored.values())).hexdigest()

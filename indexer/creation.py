@@ -46,6 +46,8 @@ class Settings:
 
 def seal(encoder: "Encoder") -> EncoderSeal:
     """Return what a manifest says of an encoder."""
+    from indexer.runtime.calibration import CALIBRATION_HASH
+
     checkpoint = encoder.checkpoint
     return EncoderSeal(
         name=checkpoint.name,
@@ -57,6 +59,7 @@ def seal(encoder: "Encoder") -> EncoderSeal:
         document_prompt=checkpoint.document_prompt,
         max_tokens=checkpoint.max_tokens,
         precision=encoder.precision,
+        calibration=CALIBRATION_HASH[:16] if encoder.precision == "int8" else "",
     )
 
 

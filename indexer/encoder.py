@@ -67,6 +67,12 @@ class Encoder:
         """The number format that the forward pass runs in."""
         return self._model.precision
 
+    @property
+    def unknown_id(self) -> int | None:
+        """The token of whatever the vocabulary lacks; None where it can spell everything."""
+        name = getattr(self.tokenizer.model, "unk_token", None)
+        return None if name is None else self.tokenizer.token_to_id(name)
+
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of queries, with the checkpoint's query prompt: [texts, dimension]."""
         return self._encode([self.checkpoint.query_prompt + text for text in texts])

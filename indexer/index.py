@@ -50,7 +50,7 @@ class Index(OpenedIndex):
             ClozeError: an id came twice; what was acknowledged before stays.
         """
         self.refresh()
-        if self.manifest.encoder is not None:
+        if self.manifest.encoder is not None and self.store.holds_passages:
             check_encoder(self.folder, self.manifest.encoder, seal(self.encoder))
         changes = Changes()
         seen = SeenIds()
@@ -58,7 +58,7 @@ class Index(OpenedIndex):
         factor = 1 if self.manifest.encoder is not None else _LEXICAL_BATCH_FACTOR
         try:
             for batch in batches(unique(documents, seen, duplicate), factor):
-                if self.store.sequence == 0:
+                if not self.store.holds_passages:
                     self._settle(batch)
                 self._write(batch, changes, progress)
                 if monotonic() - committed > _COMMIT_SECONDS:

@@ -23,7 +23,10 @@ _LONG_PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSeal:
-    """The encoder of the documents: everything that decides a passage's vector."""
+    """The encoder of the documents: everything that decides a passage's vector.
+
+    `calibration` names the texts and the recipe that the scales of int8 come from.
+    """
 
     name: str
     content_hash: str
@@ -34,6 +37,12 @@ class EncoderSeal:
     document_prompt: str
     max_tokens: int
     precision: Precision
+    calibration: str = ""
+
+    @property
+    def form(self) -> str:
+        """The number format, and of int8 its calibration."""
+        return f"{self.precision} {self.calibration}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +194,12 @@ def check_encoder(folder: Path, sealed: EncoderSeal | None, wanted: EncoderSeal)
             f"{folder} was built with --lexical-only, asked for {wanted.name}; "
             f"to give it vectors run: cloze reindex {folder} --model {wanted.name}"
         )
-    if sealed.precision != wanted.precision:
+    if sealed.form != wanted.form:
         raise ClozeError(
-            f"{folder} holds vectors made in {sealed.precision}, asked to add some in "
-            f"{wanted.precision}; leave --precision out on a machine that has {sealed.precision}, "
-            f"or encode it anew with: cloze reindex {folder} --model {wanted.name}"
+            f"{folder} holds vectors made in {sealed.form}, asked to add some in {wanted.form}; "
+            f"leave --precision and CLOZE_PRECISION out on a machine that has {sealed.precision}, "
+            f"or encode it anew with: cloze reindex {folder} --model {wanted.name} --precision "
+            f"{wanted.precision}"
         )
     for name in ("content_hash", "dimension", "pooling", "normalize", "query_prompt",
                  "document_prompt", "max_tokens"):  # fmt: skip

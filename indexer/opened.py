@@ -149,6 +149,12 @@ class OpenedIndex:
         """Note the same checkpoint's new place or, before there are vectors, its precision."""
         with writer_lock(self.folder):
             self._check_current()
+            sealed = self.manifest.encoder
+            if sealed is not None and sealed.form != encoder.form and self.store.holds_passages:
+                raise ClozeError(
+                    f"another process has just written the first documents of {self.folder} in "
+                    f"{sealed.form}, this one has {encoder.form}; run this again"
+                )
             self.manifest = replace(read_manifest(self.folder), encoder=encoder)
             write_manifest(self.folder, self.manifest)
         self._seen = stamp(self.folder)

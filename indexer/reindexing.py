@@ -21,6 +21,7 @@ from indexer.manifest import (
 )
 from indexer.models import find_model
 from indexer.progress import Progress, silent
+from indexer.runtime.precision import is_automatic, resolve
 
 
 class Reindexing:
@@ -61,6 +62,8 @@ class Reindexing:
         # The name holds all that is new, so that a rerun goes on only with what it would build.
         parts = [content[:12], wanted.passage_tokens, wanted.passage_overlap, wanted.title_weight]
         parts += ["tokens"] if wanted.token_vectors else []
+        if not is_automatic(self.precision):
+            parts.append(resolve(self.precision, self.device))
         name = "-".join(map(str, ("data", *parts)))
         if old.manifest.data == name:
             name += "-again"
@@ -86,6 +89,7 @@ class Reindexing:
                         write_manifest(self.folder, with_unsealed(manifest, unsealed))
                         break
             count = new.lexical.count
+            self.notices += new.notices
         if found.defaults != Defaults():
             self.notices.append("the search defaults were the old model's: back to the built-in")
         old.close()

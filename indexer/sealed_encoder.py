@@ -18,7 +18,8 @@ from indexer.errors import ClozeError
 from indexer.manifest import EncoderSeal, check_encoder
 from indexer.models import find_model
 from indexer.preparation import passage_texts
-from indexer.runtime.precision import FINER, has, is_automatic
+from indexer.runtime.checkpoint import Checkpoint
+from indexer.runtime.precision import Precision, finer, has, is_automatic, resolve
 
 if TYPE_CHECKING:
     from indexer.opened import OpenedIndex
@@ -41,28 +42,55 @@ def open_encoder(index: "OpenedIndex", model: str) -> Encoder:
             f"{index.folder} can't have its encoder: {error}; if it has moved, run: cloze index "
             f"{index.folder} CORPUS --model PLACE"
         ) from error
-    asked = index.precision
-    if sealed and is_automatic(asked) and has(sealed.precision, index.device):
-        asked = sealed.precision
-    encoder = Encoder(checkpoint, device=index.device, threads=index.threads, precision=asked)
-    found = seal(encoder)
-    check_encoder(
-        index.folder, sealed, replace(found, precision=sealed.precision) if sealed else found
-    )
-    if sealed and sealed.precision != encoder.precision:
-        _check_queries(index, encoder, sealed)
+    if sealed is None:
+        return _open(index, checkpoint, index.precision)
+    if not is_automatic(index.precision):
+        return _agreeing(index, checkpoint, [index.precision])
+    return _agreeing(index, checkpoint, _candidates(index, sealed))
+
+
+def _open(index: "OpenedIndex", checkpoint: Checkpoint, precision: str | None) -> Encoder:
+    """Load an encoder, and check that it is the one sealed but for its precision."""
+    encoder = Encoder(checkpoint, device=index.device, threads=index.threads, precision=precision)
+    sealed, found = index.manifest.encoder, seal(encoder)
+    if sealed is not None:
+        found = replace(found, precision=sealed.precision, calibration=sealed.calibration)
+    check_encoder(index.folder, sealed, found)
     return encoder
 
 
-def _check_queries(index: "OpenedIndex", encoder: Encoder, sealed: EncoderSeal) -> None:
-    worst = stored_agreement(index, encoder)
-    if worst < LEAST_OF_QUERIES:
-        raise ClozeError(
-            f"{index.folder} holds vectors made in {sealed.precision}, queries in "
-            f"{encoder.precision} differ from them (worst cosine {worst:.4f}, at least "
-            f"{LEAST_OF_QUERIES} is needed); choose another --precision, or encode it anew with: "
-            f"cloze reindex {index.folder} --model {sealed.name}"
-        )
+def _candidates(index: "OpenedIndex", sealed: EncoderSeal) -> list[str]:
+    """Return the precisions to try for queries: the documents', then the fastest here and finer."""
+    precision: Precision = resolve(None, index.device)
+    found: list[str] = [sealed.precision] if has(sealed.precision, index.device) else []
+    while precision not in found:
+        found.append(precision)
+        precision = finer(precision, index.device)
+    if sealed.precision == "int8" and index.device == "cpu" and "int8" not in found:
+        found.append("int8")  # slow without its instructions, but what the documents have
+    return found
+
+
+def _agreeing(
+    index: "OpenedIndex", checkpoint: Checkpoint, precisions: Sequence[str | None]
+) -> Encoder:
+    """Return the first encoder that agrees with the vectors that the index holds."""
+    sealed = index.manifest.encoder
+    if sealed is None:
+        raise AssertionError("an index without an encoder has nothing to agree with")
+    told = []
+    for precision in precisions:
+        encoder = _open(index, checkpoint, precision)
+        form = seal(encoder).form
+        if form == sealed.form or (worst := stored_agreement(index, encoder)) >= LEAST_OF_QUERIES:
+            return encoder
+        told.append(f"{encoder.precision} {worst:.5f}")
+    raise ClozeError(
+        f"{index.folder} holds vectors made in {sealed.precision}, and this encoder's differ too "
+        f"much from them: worst cosine in {', in '.join(told)}, at least {LEAST_OF_QUERIES} is "
+        "needed; choose another --precision or --device, or encode it anew with: cloze reindex "
+        f"{index.folder} --model {sealed.name} --precision {precisions[-1]}"
+    )
 
 
 def settle(index: "OpenedIndex", documents: Sequence[Document]) -> Encoder:
@@ -78,15 +106,19 @@ def settle(index: "OpenedIndex", documents: Sequence[Document]) -> Encoder:
     texts = varied([text for each in documents for _, text in passage_texts(each, encoder, rule)])
     exact = _in(encoder, "fp32")
     expected = exact.encode_documents(texts)
-    while (worst := worst_cosine(encoder.encode_documents(texts), expected)) < LEAST_OF_DOCUMENTS:
-        finer = FINER[encoder.precision]
+    while True:
+        worst = worst_cosine(encoder.encode_documents(texts), expected)
+        if worst >= LEAST_OF_DOCUMENTS:
+            return encoder
+        better = finer(encoder.precision, index.device)
         index.notices.append(
             f"{encoder.precision} loses too much on these documents (worst cosine to fp32 "
             f"{worst:.4f} of {len(texts)} passages, at least {LEAST_OF_DOCUMENTS} is needed): "
-            f"{finer} is used"
+            f"{better} is used"
         )
-        encoder = exact if finer == "fp32" else _in(encoder, finer)
-    return encoder
+        if better == "fp32":
+            return exact
+        encoder = _in(encoder, better)
 
 
 def _in(encoder: Encoder, precision: str) -> Encoder:

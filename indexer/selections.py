@@ -56,6 +56,11 @@ class Selections:
         """Whether every document has had its sketch made; those of format 1 came without."""
         return bool(self._state("sketched"))
 
+    @property
+    def holds_passages(self) -> bool:
+        """Whether there is a passage, dead ones included."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM passages)").fetchone()[0])
+
     def _state(self, name: str) -> int:
         row = self._db.execute("SELECT value FROM state WHERE name = ?", [name]).fetchone()
         return int(row[0])

@@ -46,11 +46,11 @@ class TokenCoder:
     `matrix` is [hidden, dimension]; a product of two codes is a cosine times `scale` squared.
     """
 
-    def __init__(self, matrix: NDArray[np.float32]) -> None:
-        """Use a matrix as it was made for a checkpoint, or stored with an index."""
+    def __init__(self, matrix: NDArray[np.float32], scale: float | None = None) -> None:
+        """Use a matrix as it was made for a checkpoint, or stored with an index and its scale."""
         self.matrix = matrix
         # What 1 is as a code.
-        self.scale = _scale(matrix.shape[1])
+        self.scale = _scale(matrix.shape[1]) if scale is None else scale
         # In float64 the order of a sum, which follows the number of threads, moves no code.
         self._exact = matrix.astype(np.float64)
 
@@ -104,7 +104,7 @@ def open_coder(index: "OpenedIndex") -> TokenCoder:
     if kept is None or not kept.intact:
         raise _damaged(index, "the matrix of the token vectors is")
     matrix = np.frombuffer(kept.matrix, dtype=np.float32).reshape(-1, sealed.dimension)
-    return TokenCoder(matrix)
+    return TokenCoder(matrix, sealed.scale)
 
 
 def stored_codes(index: "OpenedIndex", passages: Sequence[int]) -> dict[int, Codes]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from search.explanation import SearchPlan
     from search.reranking.loaded import Rerankers
     from search.reranking.reading import Reading
-    from search.reranking.reranker import Aligning, Alignment
+    from search.reranking.reranker import Alignment
     from search.reranking.stage import Reranked
 
 
@@ -75,11 +75,15 @@ class Answer:
             first = self._rank()
         final = self._rerank(first)
         with found.timed("documents"):
-            hits = self._hits(final, self._choose(final))
+            chosen = self._choose(final)
+            hits = self._hits(final, chosen)
+        if request.explain:
+            hits = self._explained(final.numbers[list(chosen.rows)].tolist(), hits)
         results = Results(
             query=request.query, mode=self._mode, hits=hits, total_matches=self._total(),
             facets=self._facets() if request.facets else None,
             plan=self._plan() if request.explain else None,
+            notices=() if self._reranked is None else self._reranked.notices(request),
         )  # fmt: skip
         found.took["total"] = (perf_counter() - found.begin) * 1000
         return replace(
@@ -158,47 +162,38 @@ class Answer:
         hits = read_hits(self._index, self._found, self._request, page)
         if chosen.duplicates is not None:
             hits = self._with_duplicates(hits, final, chosen.rows, chosen.duplicates)
-        if self._request.explain:
-            hits = self._explained(numbers, hits)
         return hits
 
     def _explained(self, numbers: Sequence[int], hits: Sequence[Hit]) -> tuple[Hit, ...]:
         from search.explain import explain
 
-        explanations = explain(
-            self._index.lexical, self._request, self._stages, numbers, hits,
-            finals={} if self._reranked is None else self._reranked.explain(numbers),
-            alignments=self._alignments(numbers),
-        )  # fmt: skip
+        with self._found.timed("alignments"):
+            alignments = self._alignments(numbers)
+        with self._found.timed("explanations"):
+            explanations = explain(
+                self._index.lexical, self._request, self._stages, numbers, hits,
+                finals={} if self._reranked is None else self._reranked.explain(numbers),
+                alignments=alignments,
+            )  # fmt: skip
         return tuple(
             replace(hit, explanation=explanation)
             for hit, explanation in zip(hits, explanations, strict=True)
         )
 
     def _alignments(self, numbers: Sequence[int]) -> "dict[int, tuple[Alignment, ...]]":
-        """Align the query with each document's best passage, where anything can."""
-        aligner = self._aligner()
+        """Align the query with each document's best passage, where anything can.
+
+        That is the reranker, else late interaction for a query with a vector.
+        """
+        names = [self._request.rerank, LATE if self._mode != "lexical" else NONE]
+        aligner = self._rerankers.aligning([each for each in names if each not in (None, NONE)])
         if aligner is None:
             return {}
         if self._reranked is None:
-            candidates = self._reading().candidates(numbers)
+            read = self._reading().candidates(numbers, 1)
         else:
-            candidates = [self._reranked.best(number) for number in numbers]
-        return {
-            candidate.number: aligner.align(self._request.query, candidate)
-            for candidate in candidates
-            if candidate.passages
-        }
-
-    def _aligner(self) -> "Aligning | None":
-        """Return the reranker if it can align, else late interaction for a query with a vector."""
-        from search.reranking.reranker import Aligning
-
-        names = [self._request.rerank, LATE if self._mode != "lexical" else NONE]
-        rerankers = (
-            self._rerankers.get(name).reranker for name in names if name not in (None, NONE)
-        )
-        return next((each for each in rerankers if isinstance(each, Aligning)), None)
+            read = self._reranked.best(numbers)
+        return dict(zip(numbers, aligner.align_all(self._request.query, read), strict=True))
 
     def _with_duplicates(
         self,

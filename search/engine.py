@@ -57,7 +57,7 @@ class SearchEngine:
             if request.filter is None:
                 return results
             misfits = self.index.store.misfits(request.filter, self.index.sequence)
-            return replace(results, notices=tuple(misfits))
+            return replace(results, notices=(*results.notices, *misfits))
 
     def _nothing(self, request: Request) -> Results:
         store, fields = self.index.store, request.facets

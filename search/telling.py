@@ -1,23 +1,26 @@
 """What a search says to a person: hits, how their scores came about, facets, what ran."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from indexer.commands.console import notice, tell
+from search.reranking.opening import LATE
 
 if TYPE_CHECKING:
     from indexer.plan import Plan
     from search.explanation import Explanation, Final, Part, RerankPlan, SearchPlan
     from search.hits import Facets, Hit, Results
+    from search.reranking.reranker import Alignment
 
 
 def tell_results(results: "Results") -> None:
     """Print an answer, and to standard error what is said about it."""
     if not results.hits:
         tell(f"no documents match {results.query!r}")
+    late = results.plan is not None and _is_late(results.plan.rerank)
     for hit in results.hits:
-        _tell_hit(hit)
+        _tell_hit(hit, late=late)
     if results.facets is not None:
         _tell_facets(results.facets)
     if results.plan is not None:
@@ -29,7 +32,11 @@ def tell_results(results: "Results") -> None:
     notice(f"{len(results.hits)} hits{total}, {results.mode}, {took:.1f} ms")
 
 
-def _tell_hit(hit: "Hit") -> None:
+def _is_late(plan: "RerankPlan | None") -> bool:
+    return plan is not None and plan.name == LATE
+
+
+def _tell_hit(hit: "Hit", *, late: bool) -> None:
     if hit.explanation is None:
         way = [f"{name} {place.rank}" for name, place in hit.stages.items() if place]
     else:
@@ -42,17 +49,20 @@ def _tell_hit(hit: "Hit") -> None:
     if hit.duplicates:
         tell(f"     near-duplicates: {', '.join(hit.duplicates)}")
     if hit.explanation is not None:
-        for line in _explained(hit.explanation):
+        for line in _explained(hit.explanation, late=late):
             tell(f"       {line}")
 
 
-def _explained(explanation: "Explanation") -> Iterator[str]:
-    if explanation.final is not None:
-        yield from _final(explanation.final)
+def _explained(explanation: "Explanation", *, late: bool) -> Iterator[str]:
+    """Tell the parts of a score; alignments are of the rerank score where `late` made it."""
+    final, alignments = explanation.final, explanation.alignments
+    inside = late and final is not None and final.rerank is not None
+    if final is not None:
+        yield from _final(final, alignments if inside else ())
     for part in explanation.parts:
         yield _part(part)
         if part.stage == "dense" and (passage := explanation.passage) is not None:
-            yield f"  passage: characters {passage.start:,} to {passage.end:,}"
+            yield f"  passage: {_where(passage.start, passage.end)}"
         for term in explanation.terms if part.stage == "lexical" else ():
             asked = f"{term.query_count} * " if term.query_count > 1 else ""
             yield (
@@ -60,16 +70,24 @@ def _explained(explanation: "Explanation") -> Iterator[str]:
                 f"{term.idf:.3f} * tf {term.tf:.3f}; {term.frequency:g} times in a document of "
                 f"length factor {term.length_factor:.2f}, in {term.documents:,} documents"
             )
+    if alignments and not inside:
+        yield "alignment by late interaction, no part of the score"
+        yield from _aligned(alignments)
 
-    for each in explanation.alignments:
-        where = f"characters {each.start:,} to {each.end:,}" if each.end else "the title"
+
+def _aligned(alignments: Sequence["Alignment"]) -> Iterator[str]:
+    for each in alignments:
         yield (
-            f"{each.weight * each.similarity:.4f}  {each.word}: {each.weight:.3f} * similarity "
-            f"{each.similarity:.3f} with {where}"
+            f"  {each.weight * each.similarity:8.4f}  {each.word}: {each.weight:.3f} * similarity "
+            f"{each.similarity:.3f} with {_where(each.start, each.end)}"
         )
 
 
-def _final(final: "Final") -> Iterator[str]:
+def _where(start: int, end: int) -> str:
+    return f"characters {start:,} to {end:,}" if end else "the title"
+
+
+def _final(final: "Final", alignments: Sequence["Alignment"]) -> Iterator[str]:
     if final.rerank_normalised is None:
         yield f"{final.score:.4f}  behind the reranked: first stages {final.first:.4f}"
         return
@@ -77,7 +95,10 @@ def _final(final: "Final") -> Iterator[str]:
     value = final.weight * final.rerank_normalised
     yield f"{value:.4f}  rerank: {own}; {final.weight:g} * {final.rerank_normalised:.4f}"
     if final.passage is not None:
-        yield f"  passage: characters {final.passage.start:,} to {final.passage.end:,}"
+        yield f"  passage: {_where(final.passage.start, final.passage.end)}"
+    if alignments:
+        yield f"  score {final.rerank:.4f}, of which"
+        yield from _aligned(alignments)
     share = 1 - final.weight
     yield (
         f"{share * final.first_normalised:.4f}  first stages: score {final.first:.4f}; "

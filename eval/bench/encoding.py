@@ -36,11 +36,10 @@ Peaks = Mapping[Precision, Mapping[str, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """An encoder under test: its number format, and the MiB that loading it took."""
+    """An encoder under test, and its number format."""
 
     precision: Precision
     encode: Encode
-    loaded_mib: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,6 @@ def bench_encode(
             name: {
                 "precision": system.precision,
                 "cosine_to_fp32": cosines(first[name][0][:_COMPARED], expected),
-                "loaded_mib": system.loaded_mib,
                 "encoding_mib": first[name][1],
                 **{each: figures[name] for each, figures in timed.items()},
             }
@@ -143,20 +141,18 @@ def _texts(corpus: str, documents: int, prompt: str) -> list[str]:
 
 
 def _ours(checkpoint: Checkpoint, precision: Precision, threads: int) -> System:
-    load = partial(Encoder, checkpoint, precision=precision, threads=threads)
-    encoder, growth = with_growth(load)
+    encoder = Encoder(checkpoint, precision=precision, threads=threads)
     prompt = len(checkpoint.document_prompt)
 
     def encode(texts: Sequence[str]) -> Vectors:
         return encoder.encode_documents([text[prompt:] for text in texts])
 
-    return System(precision=encoder.precision, encode=encode, loaded_mib=growth)
+    return System(precision=encoder.precision, encode=encode)
 
 
 def _peer(name: str, checkpoint: Checkpoint, threads: int) -> System:
-    encode, growth = with_growth(partial(load_peer, name, checkpoint, threads))
     precision: Precision = "int8" if name == ONNX else "fp32"
-    return System(precision=precision, encode=encode, loaded_mib=growth)
+    return System(precision=precision, encode=load_peer(name, checkpoint, threads))
 
 
 def _sets(texts: Sequence[str], checkpoint: Checkpoint) -> dict[str, _Set]:

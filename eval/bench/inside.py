@@ -8,15 +8,17 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from eval.bench.query import QUERIES
+from indexer.errors import ClozeError
 from indexer.runtime.forward import load_forward
+from indexer.runtime.precision import Precision
+from search.explanation import RerankPlan
+from search.hits import Options
 from search.index import Index
 
 if TYPE_CHECKING:
     from indexer.runtime.forward import Forward, Outputs
-    from indexer.runtime.precision import Precision
     from indexer.runtime.rows import Batch
-
-_WARM_UP = 3
 
 
 class Watch:
@@ -68,30 +70,63 @@ def covered(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def share_inside(
-    folder: str, queries: Sequence[str], rerank: str, depth: int, threads: int
+    folder: str,
+    queries: Sequence[str],
+    rerank: str,
+    depth: int,
+    threads: int,
+    precision: Precision | None,
 ) -> dict[str, Any]:
     """Search an index, hybrid and reranked, one query at a time, and see where the time goes.
 
+    `precision` is the reranker's, None leaves it to the search; queries are encoded in what agrees
+    with the index's vectors. Queries of our own go before, and are not timed.
+
     Returns:
-        Medians: milliseconds of each stage as the answers tell them, those in which some forward
-        pass ran, and their share of the total.
+        The precisions, and medians: milliseconds of each stage as the answers tell them, those in
+        which some forward pass ran, their share of the total, and how many passages were scored.
+
+    Raises:
+        ClozeError: the index has no vectors, or not this precision.
     """
+    options: Options = {"mode": "hybrid", "rerank": rerank, "rerank_depth": depth}
     watch = Watch()
     with watch.forwards(), Index.open(folder, threads=threads) as index:
-        for query in queries[:_WARM_UP]:
-            index.search(query, rerank=rerank, rerank_depth=depth)
+        if index.manifest.encoder is None:
+            raise ClozeError(
+                f"{folder} was built with --lexical-only, hybrid searches are timed; name an index "
+                f"with vectors, or: cloze reindex {folder} --model MODEL"
+            )
+        encoding = index.encoder.precision
+        index.precision = precision  # of what is loaded from here on: the reranker alone
+        for query in QUERIES:
+            index.search(query, **options)
         stages: dict[str, list[float]] = {}
         inside, shares = [], []
         for query in queries:
             watch.spans.clear()
-            took = index.search(query, rerank=rerank, rerank_depth=depth).took_ms
+            took = index.search(query, **options).took_ms
             inside.append(covered(watch.spans) * 1000)
             shares.append(inside[-1] / took["total"])
             for stage, milliseconds in took.items():
                 stages.setdefault(stage, []).append(milliseconds)
+        plans = [_rerank_plan(index, query, options) for query in queries]
     return {
         "queries": len(queries),
+        "mode": "hybrid",
+        "encoder_precision": encoding,
+        "rerank_precision": plans[0].precision,
+        "passages": median(plan.passages for plan in plans),
         "stages_ms": {stage: round(median(values), 2) for stage, values in stages.items()},
         "inside_ms": round(median(inside), 2),
         "share": round(median(shares), 3),
     }
+
+
+def _rerank_plan(index: Index, query: str, options: Options) -> RerankPlan:
+    """Return what the reranker did for a query, which a search tells only with all the rest."""
+    explained: Options = {**options, "explain": True}
+    plan = index.search(query, **explained).plan
+    if plan is None or plan.rerank is None:
+        raise AssertionError("a search that explains a reranker's scores has its plan")
+    return plan.rerank

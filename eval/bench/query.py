@@ -30,8 +30,6 @@ QUERIES = (
     "where does all the water of a desert river go",
 )
 _WARM_UP = 8
-# Threads of the last system may still be spinning for some milliseconds.
-_REST = 0.01
 
 
 def bench_query(
@@ -58,7 +56,7 @@ def bench_query(
         theirs = load_sentence_transformer(checkpoint, threads)
         systems[SENTENCE_TRANSFORMERS] = lambda text: theirs.encode(checkpoint.query_prompt + text)
     in_turn(systems, islice(cycle(texts), max(_WARM_UP, len(texts))))
-    times = in_turn(systems, islice(cycle(texts), rounds), pause=_REST)
+    times = in_turn(systems, islice(cycle(texts), rounds))
     tokenizer = next(iter(encoders.values())).tokenizer
     lengths = [len(each.ids) for each in tokenizer.encode_batch(texts)]
     return {

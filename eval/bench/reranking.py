@@ -25,6 +25,7 @@ from indexer.models import DEFAULT_MODEL, find_classifier, find_model
 from indexer.runtime.classifier import ClassifierCheckpoint
 from indexer.runtime.model import read_tokenizer
 from indexer.runtime.pairs import PairTokenizer
+from indexer.runtime.precision import Precision
 from search.queries import read_queries
 from search.reranking.crossencoder import CrossEncoder
 
@@ -48,13 +49,14 @@ def bench_rerank(
     """Score pairs of one query and passages of a corpus, by every system in turn.
 
     Without a model the default encoder gets a random head. `search` is an index and a queries file:
-    its first 20 queries are searched, hybrid with as many documents reranked, and the time inside
-    the models is told.
+    its first 20 queries are searched, hybrid with as many documents reranked in the first precision
+    named, and the time inside the models is told.
 
     Raises:
         ClozeError: the corpus is too small, or there is no such model, precision, index or file.
     """
     chosen = read_precisions(precisions)
+    asked = chosen[0] if precisions else None
     with ExitStack() as stack:
         name, notices = model or f"{DEFAULT_MODEL}, random head", []
         if model is None:
@@ -79,7 +81,7 @@ def bench_rerank(
             "tokens": tokens_made,
             "rounds": rounds,
             "systems": _timed(systems, made, tokens_made, peers, rounds, expected),
-            "search": _searched(search, model, pairs, threads) if search else None,
+            "search": _searched(search, model, pairs, threads, asked) if search else None,
             "peers": versions(peers),
             "notices": notices + missing,
             "machine": machine(threads),
@@ -109,12 +111,14 @@ def _timed(
     }
 
 
-def _searched(search: tuple[str, str], model: str, depth: int, threads: int) -> dict[str, Any]:
+def _searched(
+    search: tuple[str, str], model: str, depth: int, threads: int, precision: Precision | None
+) -> dict[str, Any]:
     index, queries = search
-    asked = [text for _, text in islice(read_queries(queries), _MOST_QUERIES)]
-    if not asked:
+    texts = [text for _, text in islice(read_queries(queries), _MOST_QUERIES)]
+    if not texts:
         raise ClozeError(f"{queries} has 0 queries, expected one or more; add a line")
-    return share_inside(index, asked, model, depth, threads)
+    return share_inside(index, texts, model, depth, threads, precision)
 
 
 def agreement(scores: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, float]:

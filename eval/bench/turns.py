@@ -7,21 +7,26 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# Seconds of rest before each turn: threads of the last system may still be spinning.
+_REST = 0.01
+
 
 def in_turn(
-    systems: Mapping[str, Callable[[T], object]], work: Iterable[T], *, pause: float = 0.0
+    systems: Mapping[str, Callable[[T], object]], work: Iterable[T]
 ) -> dict[str, list[float]]:
     """Give each piece of work to every system, one after another; return seconds by system.
 
-    `pause` is the seconds of rest before each: the threads of the last one may still be spinning.
+    Every other piece goes round backwards, so that none always comes behind the same other one.
     """
     times: dict[str, list[float]] = {name: [] for name in systems}
+    order = list(systems)
     for piece in work:
-        for name, system in systems.items():
-            sleep(pause)
+        for name in order:
+            sleep(_REST)
             begin = perf_counter()
-            system(piece)
+            systems[name](piece)
             times[name].append(perf_counter() - begin)
+        order.reverse()
     return times
 
 

@@ -48,7 +48,8 @@ def tune(
 ) -> None:
     """Tune fusion, depth, title weight, reranker; the index changes only where the gain is no luck.
 
-    Fusion, depth and title weight are chosen without the reranker, whose share comes after them.
+    The first three are chosen without the index's reranker, but not written where its answers get
+    worse by them; with one, the title weight stays. The reranker's share comes after them.
     """
     from indexer.threads import budget
 
@@ -105,6 +106,7 @@ def _as_json(tuning: "Tuning", written: bool) -> dict[str, Any]:
         "gain": tuning.comparison.difference,
         "ci95": list(tuning.comparison.ci95),
         "p_value": tuning.comparison.p_value,
+        "reranked_gain": tuning.reranked.difference if tuning.reranked else None,
         "written": written,
         "curve": [asdict(setting) | {"mean": mean} for setting, mean in tuning.curve],
     }
@@ -113,11 +115,13 @@ def _as_json(tuning: "Tuning", written: bool) -> dict[str, Any]:
 def _tell(tuning: "Tuning") -> None:
     found = tuning.comparison
     what = "title weight" if tuning.present.fusion is None else "fusion, weight, depth"
-    if tuning.present.fusion is not None and tuning.has_titles:
+    if tuning.present.fusion is not None and tuning.has_titles and not tuning.reranker:
         what += ", title weight"
     tell(f"{what} by {tuning.measure}: {tuning.queries} queries, {len(tuning.choices)} folds")
     if not tuning.has_titles:
         tell("no document has a title: the title weight is left as it is")
+    elif tuning.reranker:
+        tell(f"the index has a reranker, {tuning.reranker}: the title weight is left as it is")
     tell("chosen: of the settings within a standard error of the best, the nearest to the present")
     tell(f"\npresent  {_words(tuning.present)}")
     tell(f"tuned    {_words(tuning.tuned)}")
@@ -128,6 +132,9 @@ def _tell(tuning: "Tuning") -> None:
     low, high = found.ci95
     tell(f"  gain {found.difference:+.4f} [{low:+.4f}, {high:+.4f}] (95%), p = {found.p_value:.3g}")
     tell(f"  better on {found.wins} queries, equal on {found.ties}, worse on {found.losses}")
+    if tuning.reranked:
+        gain = tuning.reranked
+        tell(f"  with {tuning.reranker} on top: {gain.difference:+.4f}, p = {gain.p_value:.3g}")
     _tell_curve(tuning)
 
 
@@ -177,6 +184,12 @@ def _verdict(tuning: "Tuning", dry_run: bool) -> str:
         return (
             "Nothing changed: on all queries no other setting is better than the present one by "
             "more than a standard error."
+        )
+    if tuning.significant and tuning.reranked:
+        return (
+            f"Nothing changed: the gain is significant ({p}) without a reranker, but with the "
+            f"index's own, {tuning.reranker}, the choice is worse by "
+            f"{-tuning.reranked.difference:.4f}."
         )
     if tuning.comparison.difference <= 0:
         return "Nothing changed: on queries it was not chosen on, the choice is not better."

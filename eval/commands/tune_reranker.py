@@ -27,6 +27,7 @@ def tune_reranker(tuner: "RerankTuner", *, dry_run: bool, json: bool) -> dict[st
 def _as_json(tuning: "RerankTuning", written: bool) -> dict[str, Any]:
     return {
         "name": tuning.name,
+        "other": tuning.other,
         "present": tuning.present,
         "tuned": tuning.tuned,
         "choices": list(tuning.choices),
@@ -43,8 +44,10 @@ def _as_json(tuning: "RerankTuning", written: bool) -> dict[str, Any]:
 def _tell(tuning: "RerankTuning", dry_run: bool) -> None:
     found, measure = tuning.comparison, tuning.measure
     tell(f"\nshare of the scores of {tuning.name} by {measure}, the rest as searches now use it")
-    choices = ", ".join(f"{choice:g}" for choice in tuning.choices)
-    tell(f"present {tuning.present:g}, tuned {tuning.tuned:g}; without one fold each: {choices}")
+    present, tuned, *choices = (
+        _words(tuning, each) for each in (tuning.present, tuning.tuned, *tuning.choices)
+    )
+    tell(f"present {present}, tuned {tuned}; without one fold each: {', '.join(choices)}")
     low, high = found.ci95
     tell(f"  present {tuning.mean_present:.4f}, tuned {tuning.mean_tuned:.4f} (held-out queries)")
     tell(f"  gain {found.difference:+.4f} [{low:+.4f}, {high:+.4f}] (95%), p = {found.p_value:.3g}")
@@ -57,10 +60,16 @@ def _tell(tuning: "RerankTuning", dry_run: bool) -> None:
     tell("\n" + _verdict(tuning, dry_run))
 
 
+def _words(tuning: "RerankTuning", weight: float | None) -> str:
+    return f"{tuning.other} as now" if weight is None else f"{weight:g}"
+
+
 def _verdict(tuning: "RerankTuning", dry_run: bool) -> str:
     p = f"p = {tuning.comparison.p_value:.3g}"
     if not tuning.worth_writing:
         return f"Nothing changed: no other share is better by more than luck ({p})."
+    if tuning.tuned is None:
+        raise AssertionError("what is left as it is can't be worth writing")
     change = f"{tuning.name} with weight {tuning.tuned:g}" if tuning.tuned else "no reranker"
     if dry_run:
         return f"Nothing changed (--dry-run); the gain is significant ({p}) by {change}."

@@ -1,10 +1,13 @@
 """`cloze defaults`: what an index is searched with where a query does not say."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from indexer.commands.console import AsJson, IndexFolder, emit, tell
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def defaults(
@@ -47,6 +50,8 @@ def defaults(
 
     if fusion not in (None, "minmax", "rrf"):
         raise ClozeError(f"--fusion is {fusion!r}; choose minmax or rrf")
+    if rerank is not None:
+        rerank = _reranker(rerank, Path(index))
     asked = {
         "fusion": fusion, "weight": weight, "depth": depth, "rerank": rerank,
         "rerank_depth": rerank_depth, "rerank_weight": rerank_weight,
@@ -54,7 +59,10 @@ def defaults(
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
 
     def change(stored: Defaults) -> Defaults:
-        return replace(Defaults() if reset else stored, **given)
+        kept = Defaults() if reset else stored
+        if rerank not in (None, kept.rerank):  # these were the other one's
+            kept = replace(kept, rerank_depth=None, rerank_weight=None)
+        return replace(kept, **given)
 
     if given or reset or title_weight is not None:
         manifest = change_defaults(Path(index), change, title_weight=title_weight)
@@ -66,3 +74,35 @@ def defaults(
     for name, value in asdict(manifest.defaults).items():
         tell(f"{name.replace('_', ' '):>13}  {'built-in' if value is None else value}")
     tell(f"{'title weight':>13}  {manifest.title_weight}")
+
+
+def _reranker(name: str, folder: "Path") -> str:
+    """Return a reranker's name as it is stored, of a folder the whole path, after checking it.
+
+    Raises:
+        ClozeError: there is no such reranker, or none for this index.
+    """
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from indexer.errors import ClozeError
+    from indexer.manifest import read_manifest
+    from indexer.models import find_classifier
+
+    if name == "none":
+        return name
+    if name == "late":
+        if read_manifest(folder).encoder is None:
+            raise ClozeError(
+                f"{folder} was built with --lexical-only, --rerank late needs an encoder; name a "
+                f"cross-encoder, or: cloze reindex {folder} --model MODEL"
+            )
+        return name
+    near = get_close_matches(name.strip().lower(), ("late", "none"), n=1)
+    if not name.strip() or (near and "/" not in name and not Path(name).is_dir()):
+        hint = f"did you mean {near[0]!r}? Choose" if near else "choose"
+        raise ClozeError(
+            f"--rerank is {name!r}, which is no reranker; {hint} late, none, a checkpoint folder "
+            "or a hub id"
+        )
+    return find_classifier(name).name

@@ -102,6 +102,8 @@ def vectors_line(vectors: dict[str, Any] | None, asked: str | None) -> str:
 
 def _tokens_line(held: dict[str, int], manifest: dict[str, Any]) -> str:
     """Return whether token vectors are stored, and what they take."""
+    if manifest["encoder"] is None:
+        return "none: BM25 only"
     if manifest["token_vectors"] is None:
         return "not stored: late interaction encodes what it reads"
     return (

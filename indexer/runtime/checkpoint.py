@@ -18,6 +18,14 @@ _LEGACY_POOLING = {
 # Their positions are counted from the padding token's number on, and so end that much earlier.
 _ROBERTA_FAMILY = ("roberta", "xlm-roberta", "camembert", "mpnet")
 _NO_LIMIT = 1_000_000
+# Decoders read a text from its start only, so that no place of theirs has seen the whole.
+_CAUSAL = "ForCausalLM"
+_DECODERS = frozenset(
+    "bloom codegen cohere cohere2 ctrl deepseek_v2 deepseek_v3 falcon gemma gemma2 gemma3_text "
+    "glm gpt2 gpt_bigcode gpt_neo gpt_neox gpt_oss gptj granite llama mamba mamba2 mistral mixtral "
+    "mpt olmo olmo2 openai-gpt opt phi phi3 qwen2 qwen2_moe qwen3 qwen3_moe rwkv smollm3 stablelm "
+    "starcoder2 xglm".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +54,12 @@ def read_checkpoint(folder: Path, name: str) -> Checkpoint:
 
     Raises:
         ClozeError: a file is missing, the weights are pickled only, code of its own is needed, or
-            a sentence-transformers module is not one of Transformer, Pooling and Normalize.
+            a sentence-transformers module is not one of Transformer, Pooling and Normalize; or
+            the model is no encoder.
     """
     modules = read_modules(folder)
     home, config = read_home(folder, modules, name)
+    dimension = _dimension(config, name)
     pooling = _pooling(folder, modules)
     prompts = _prompts(folder)
     facts: dict[str, Any] = {
@@ -64,7 +74,7 @@ def read_checkpoint(folder: Path, name: str) -> Checkpoint:
         folder=home,
         content_hash=hash_content(home, facts, weights := hash_weights(home)),
         weights_hash=weights,
-        dimension=int(config.get("hidden_size", config.get("dim", 0))),
+        dimension=dimension,
         **facts,
     )
 
@@ -114,6 +124,32 @@ def _check_files(home: Path, name: str) -> None:
             f"{name} has no tokenizer.json in {home}; save its fast tokenizer there with "
             "AutoTokenizer.from_pretrained(...).save_pretrained(...)"
         )
+
+
+def _dimension(config: dict[str, Any], name: str) -> int:
+    """Return the width of an encoder's hidden states.
+
+    Raises:
+        ClozeError: it is no encoder, or does not say.
+    """
+    kind = config.get("model_type", "model of no stated type")
+    dimension = int(config.get("hidden_size") or config.get("dim") or 0)
+    if config.get("is_encoder_decoder"):
+        found = "an encoder with a decoder"
+    elif config.get("is_decoder") or kind in _DECODERS or _is_causal(config):
+        found = "a decoder"
+    elif dimension < 1:
+        found = "without a hidden_size"
+    else:
+        return dimension
+    raise ClozeError(
+        f"{name} is a {kind}, {found}, by its config.json, and cloze runs encoders, as BERT and "
+        "its kin: choose another --model"
+    )
+
+
+def _is_causal(config: dict[str, Any]) -> bool:
+    return any(str(each).endswith(_CAUSAL) for each in config.get("architectures") or [])
 
 
 def _pooling(folder: Path, modules: dict[str, str]) -> str:

@@ -1,13 +1,14 @@
 """The forward pass on the CPU by OpenVINO."""
 
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino
 
 from indexer.runtime.checkpoint import Checkpoint
-from indexer.runtime.conversion import compiled, precision_hint
+from indexer.runtime.conversion import compiled, discard, precision_hint
 
 if TYPE_CHECKING:
     from indexer.runtime.forward import AnyCheckpoint, Outputs
@@ -37,21 +38,30 @@ class CompiledForward:
         waits for the slower of two then, which on a busy machine is half of the time.
         """
         self.precision: Precision = precision
+        self.streams = streams
+        path = compiled(checkpoint, precision, tokens=tokens)
+        try:
+            self._open(path, threads)
+        except RuntimeError:  # by another build of OpenVINO, whose version is the same
+            discard(path)
+            self._open(compiled(checkpoint, precision, tokens=tokens), threads)
+        self._is_encoder = isinstance(checkpoint, Checkpoint)
+        self._outputs = len(self._model.outputs)
+        self._local = threading.local()
+
+    def _open(self, path: Path, threads: int) -> None:
         # Its weights are read where they lie, so it must outlive the model. OpenVINO wants memory
         # that it could write to, and does not.
-        self._blob = np.memmap(compiled(checkpoint, precision, tokens=tokens), np.uint8, "c")
+        self._blob = np.memmap(path, np.uint8, "c")
         self._model = openvino.Core().import_model(
             openvino.Tensor(self._blob, shared_memory=True),
             "CPU",
             {
-                "INFERENCE_PRECISION_HINT": precision_hint(precision),
-                "NUM_STREAMS": streams,
+                "INFERENCE_PRECISION_HINT": precision_hint(self.precision),
+                "NUM_STREAMS": self.streams,
                 "INFERENCE_NUM_THREADS": threads,
             },
         )
-        self._is_encoder = isinstance(checkpoint, Checkpoint)
-        self._outputs = len(self._model.outputs)
-        self._local = threading.local()
 
     def __call__(self, batch: "Batch") -> "Outputs":
         """Return the outputs of a batch, as `Forward` describes."""

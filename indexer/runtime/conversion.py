@@ -1,13 +1,10 @@
 """Checkpoints converted and compiled by OpenVINO, once, and cached by what they are made from."""
 
-import contextlib
 import hashlib
-import json
 import logging
-import os
-import tempfile
+import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +12,7 @@ import openvino
 
 from indexer.caches import cache_home
 from indexer.runtime.checkpoint import Checkpoint
+from indexer.runtime.form_cache import cached
 from indexer.runtime.precision import has, processor_flags
 
 if TYPE_CHECKING:
@@ -23,12 +21,14 @@ if TYPE_CHECKING:
 
 # Raised when what is converted from a checkpoint changes, so that older conversions are not reused.
 _CONVERSION = 2
+_HASH_LENGTH = 32
 _LOG = logging.getLogger(__name__)
 
 
 def converted(checkpoint: "AnyCheckpoint") -> Path:
     """Return the model.xml of a checkpoint in float32, made anew where absent or damaged."""
-    return _cached(_key(checkpoint), lambda folder: _export(checkpoint, folder)) / "model.xml"
+    name = _key(checkpoint)
+    return _cached(checkpoint, name, lambda folder: _export(checkpoint, folder)) / "model.xml"
 
 
 def quantised(checkpoint: "AnyCheckpoint") -> Path:
@@ -39,7 +39,7 @@ def quantised(checkpoint: "AnyCheckpoint") -> Path:
 
         quantise(checkpoint, converted(checkpoint), folder)
 
-    return _cached(_form(checkpoint, "int8"), make) / "model.xml"
+    return _cached(checkpoint, _form(checkpoint, "int8"), make) / "model.xml"
 
 
 def compiled(checkpoint: "AnyCheckpoint", precision: "Precision", *, tokens: bool) -> Path:
@@ -62,7 +62,12 @@ def compiled(checkpoint: "AnyCheckpoint", precision: "Precision", *, tokens: boo
 
     processor = hashlib.sha256(" ".join(sorted(processor_flags())).encode()).hexdigest()[:8]
     name = f"{_form(checkpoint, precision)}-{hint}{'-tokens' if tokens else ''}-{processor}"
-    return _cached(name, make) / "model.blob"
+    return _cached(checkpoint, name, make) / "model.blob"
+
+
+def discard(form: Path) -> None:
+    """Remove a form by the path of its model, so that it is made anew when it is next asked for."""
+    shutil.rmtree(form.parent, ignore_errors=True)
 
 
 def precision_hint(precision: "Precision") -> str:
@@ -80,50 +85,26 @@ def _form(checkpoint: "AnyCheckpoint", precision: "Precision") -> str:
 
 def _key(checkpoint: "AnyCheckpoint") -> str:
     version = openvino.__version__.split("-")[0]
-    return f"{checkpoint.content_hash[:32]}-{_CONVERSION}-{version}"
+    return f"{checkpoint.content_hash[:_HASH_LENGTH]}-{_CONVERSION}-{version}"
 
 
-def _cached(name: str, make: Callable[[Path], None]) -> Path:
-    folder = cache_home() / "converted" / name
-    if not _intact(folder):
-        with _scratch(folder) as scratch:
-            make(scratch)
-    return folder
+def _cached(checkpoint: "AnyCheckpoint", name: str, make: Callable[[Path], None]) -> Path:
+    return cached(cache_home() / "converted", name, make, lambda each: _outdated(checkpoint, each))
 
 
-def _intact(folder: Path) -> bool:
-    try:
-        sums = json.loads((folder / "sha256.json").read_bytes())
-        return bool(sums) and all(_sha256(folder / name) == value for name, value in sums.items())
-    except (OSError, ValueError, AttributeError):
+def _outdated(checkpoint: "AnyCheckpoint", name: str) -> bool:
+    """Tell whether a form is this checkpoint's, by an OpenVINO or a recipe that are not today's."""
+    if not name.startswith(f"{checkpoint.content_hash[:_HASH_LENGTH]}-"):
         return False
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, and move it into place whole; the last of two writers wins."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
-        scratch = Path(place) / "new"
-        scratch.mkdir()
-        yield scratch
-        sums = {path.name: _sha256(path) for path in scratch.iterdir()}
-        (scratch / "sha256.json").write_text(json.dumps(sums))
-        with contextlib.suppress(FileNotFoundError):
-            folder.rename(Path(place) / "old")
-        with contextlib.suppress(OSError):  # another process has put the same conversion there
-            os.rename(scratch, folder)
+    key = _key(checkpoint)
+    kept = _form(checkpoint, "int8") if name.startswith(f"{key}-int8-") else key
+    return not f"{name}-".startswith(f"{kept}-")
 
 
 def _export(checkpoint: "AnyCheckpoint", folder: Path) -> None:
     import torch
 
-    from indexer.runtime.eager import load_module
+    from indexer.runtime.eager import load_module, try_out
 
     _LOG.warning("converting %s for this processor, once; it takes some 15 s", checkpoint.name)
     module = load_module(checkpoint, torch.float32)
@@ -131,6 +112,7 @@ def _export(checkpoint: "AnyCheckpoint", folder: Path) -> None:
     dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     # Any size but 1, which export would freeze; and a tensor each, or it takes them for one.
     example = tuple(torch.ones(3, 48, dtype=torch.long) for _ in range(inputs))
+    try_out(module, checkpoint, example)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch and OpenVINO warn about each other's insides
         program = torch.export.export(

@@ -1,5 +1,6 @@
 """The forward pass in torch: on CUDA, where OpenVINO is missing, and as what it converts."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 
 from indexer.errors import ClozeError
 from indexer.runtime.checkpoint import Checkpoint
+from indexer.runtime.rows import PAD_MULTIPLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,20 +75,58 @@ def _load_encoder(checkpoint: Checkpoint, dtype: torch.dtype) -> PooledEncoder:
 
     quiet_transformers()
     try:
-        encoder = AutoModel.from_pretrained(
+        encoder, loaded = AutoModel.from_pretrained(
             checkpoint.folder,
             dtype=dtype,
             local_files_only=True,
             use_safetensors=True,
-            attn_implementation="sdpa",
+            output_loading_info=True,
         )
     except Exception as error:  # transformers raises many kinds for one unloadable folder
         raise ClozeError(
-            f"{checkpoint.name} can't be loaded as an encoder "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); fetch it again or choose "
-            "another --model"
+            f"{checkpoint.name} can't be loaded as an encoder ({one_line(error)}); fetch it again "
+            "or choose another --model"
         ) from error
+    # Of BERT's pooler, which many files leave out, no output here is made.
+    missing = [name for name in loaded["missing_keys"] if "pooler" not in name.split(".")]
+    refuse_missing(missing, checkpoint.name, "--model")
     return PooledEncoder(encoder, checkpoint.pooling, normalize=checkpoint.normalize).eval()
+
+
+def refuse_missing(missing: Iterable[str], name: str, option: str) -> None:
+    """Refuse a module whose files lack weights, which transformers would draw at random.
+
+    Raises:
+        ClozeError: there is any.
+    """
+    if lacking := sorted(missing):
+        raise ClozeError(
+            f"{name} lacks {len(lacking)} of its weights, {lacking[0]} the first; fetch it again, "
+            f"or train it, or choose another {option}"
+        )
+
+
+def try_out(module: nn.Module, checkpoint: "AnyCheckpoint", inputs: Iterable[Tensor]) -> None:
+    """Run a module once.
+
+    Raises:
+        ClozeError: it can't run, as one that wants images.
+    """
+    try:
+        with torch.no_grad():
+            module(*inputs)
+    except Exception as error:  # whatever the code of an architecture raises
+        option = "--model" if isinstance(checkpoint, Checkpoint) else "--rerank"
+        raise ClozeError(
+            f"{checkpoint.name} does not run on token ids and mask ({one_line(error)}); choose "
+            f"another {option}"
+        ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Return an error's kind and the first line that it says."""
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
 
 
 def quiet_transformers() -> None:
@@ -113,10 +153,10 @@ class EagerForward:
         *,
         tokens: bool = False,
     ) -> None:
-        """Load the weights onto the device.
+        """Load the weights onto the device and run them once; any threads may call it then.
 
         Raises:
-            ClozeError: CUDA is asked for and there is none.
+            ClozeError: CUDA is asked for and there is none, or the checkpoint does not load or run.
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ClozeError("--device cuda: torch sees no CUDA device; use --device cpu")
@@ -128,6 +168,9 @@ class EagerForward:
         self._module = load_module(checkpoint, _DTYPES[precision]).to(self.device)
         self._is_encoder = isinstance(checkpoint, Checkpoint)
         self._tokens = tokens
+        length = min(PAD_MULTIPLE, checkpoint.max_tokens)
+        row = torch.ones(1, length, dtype=torch.long, device=self.device)
+        try_out(self._module, checkpoint, [row] * (2 if self._is_encoder else 3))
 
     def __call__(self, batch: "Batch") -> "Outputs":
         """Return the outputs of a batch, as `Forward` describes."""
@@ -144,7 +187,10 @@ class EagerForward:
         return tuple(_stacked(outputs) for outputs in zip(*rows, strict=True))
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        """Copy to the device, from pinned memory: it overlaps with what runs there."""
+        """Copy to the device, from pinned memory, which is the faster way.
+
+        Nothing runs meanwhile: the outputs of a batch are fetched before the next one is copied.
+        """
         if self.device.type != "cuda":
             return tensor
         return tensor.pin_memory().to(self.device, non_blocking=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from indexer.errors import ClozeError
-from indexer.runtime.eager import quiet_transformers
+from indexer.runtime.eager import one_line, quiet_transformers, refuse_missing
 
 if TYPE_CHECKING:
     from indexer.runtime.classifier import ClassifierCheckpoint
@@ -73,15 +73,10 @@ def load_classifier(checkpoint: "ClassifierCheckpoint", dtype: torch.dtype) -> P
         )
     except Exception as error:  # transformers raises many kinds for one unloadable folder
         raise ClozeError(
-            f"{checkpoint.name} can't be loaded as a cross-encoder "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); fetch it again or choose "
-            "another --rerank"
+            f"{checkpoint.name} can't be loaded as a cross-encoder ({one_line(error)}); fetch it "
+            "again or choose another --rerank"
         ) from error
-    if missing := sorted(loaded["missing_keys"]):  # transformers would draw them at random
-        raise ClozeError(
-            f"{checkpoint.name} lacks {len(missing)} of its weights, {missing[0]} the first; fetch "
-            "it again, or train it, or choose another --rerank"
-        )
+    refuse_missing(loaded["missing_keys"], checkpoint.name, "--rerank")
     _refine_head(classifier, checkpoint.labels)
     return PairScorer(classifier, checkpoint.labels, typed=_typed(classifier)).eval()
 

@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from indexer.errors import ClozeError
-from indexer.runtime.precision import Precision
+from indexer.runtime.precision import Precision, finer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,11 +44,12 @@ def load_forward(
     *,
     streams: int = 1,
     tokens: bool = False,
+    fallback: bool = False,
 ) -> Forward:
-    """Load a checkpoint: in OpenVINO on the CPU, or in torch where that is missing, and on CUDA.
+    """Load a checkpoint: in OpenVINO on the CPU, or in torch where that fails, and on CUDA.
 
     On the CPU `streams` threads may call it at once. With `tokens` an encoder gives its hidden
-    states too.
+    states too. With `fallback` a finer precision may take the place of int8 where that fails.
 
     Raises:
         ClozeError: CUDA is asked for and there is none, or the checkpoint does not load.
@@ -60,13 +61,22 @@ def load_forward(
             return CompiledForward(checkpoint, precision, threads, streams=streams, tokens=tokens)
         except ClozeError:
             raise
-        except Exception as error:  # OpenVINO is missing, or raises its own kinds
-            if precision == "int8":
+        except Exception as error:  # OpenVINO or nncf is missing, or raises its own kinds
+            if precision == "int8" and not fallback:
                 raise ClozeError(
-                    f"{checkpoint.name} can't run in int8 without OpenVINO ({_short(error)}); use "
-                    "--precision auto, bf16 or fp32"
+                    f"{checkpoint.name} can't run in int8 ({_short(error)}); use --precision bf16 "
+                    "or fp32"
                 ) from error
-            _LOG.warning("OpenVINO can't run %s (%s): torch does", checkpoint.name, _short(error))
+            instead = finer(precision, device) if precision == "int8" else "torch"
+            _LOG.warning(
+                "OpenVINO can't run %s in %s (%s): %s does", checkpoint.name, precision,
+                _short(error), instead,
+            )  # fmt: skip
+        if precision == "int8":
+            return load_forward(
+                checkpoint, device, finer(precision, device), threads, streams=streams,
+                tokens=tokens,
+            )  # fmt: skip
     from indexer.runtime.eager import EagerForward
 
     return EagerForward(checkpoint, device, precision, threads, tokens=tokens)

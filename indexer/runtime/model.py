@@ -4,16 +4,24 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 from tokenizers import Tokenizer
 
 from indexer.errors import ClozeError
 from indexer.runtime.forward import AnyCheckpoint, Forward, Outputs, load_forward
-from indexer.runtime.precision import Precision, resolve
-from indexer.runtime.rows import PAD_MULTIPLE, TokenRow, batches, padded
+from indexer.runtime.precision import Precision, is_automatic, resolve
+from indexer.runtime.rows import PAD_MULTIPLE, TokenRow, batches, padded, token_budget
 
 # Batches that wait for each thread, so that none is idle and few results lie in memory.
 _AHEAD = 2
+
+
+@runtime_checkable
+class _Streamed(Protocol):
+    """A forward pass that as many threads may call at once as it was loaded with streams."""
+
+    streams: int
 
 
 class Model:
@@ -42,6 +50,7 @@ class Model:
         self.threads = threads if device == "cpu" else 1
         self.tokenizer = read_tokenizer(checkpoint)
         self._tokens = tokens
+        self._automatic = is_automatic(precision)
         self._forward = self._load(resolve(precision, device), streams=1)
 
     @property
@@ -54,7 +63,8 @@ class Model:
 
         A few batches run one after another with all threads, many with a thread each.
         """
-        work = list(batches([len(row.ids) for row in rows], self.checkpoint.max_tokens))
+        lengths = [len(row.ids) for row in rows]
+        work = list(batches(lengths, self.checkpoint.max_tokens, token_budget(self.device)))
         if len(work) <= self.threads or self.threads == 1:
             for length, places in work:
                 yield places, self._forward(padded([rows[place] for place in places], length))
@@ -75,9 +85,12 @@ class Model:
     def _streams(self) -> Forward:
         """The same model for as many batches at once as there are threads; indexing needs it.
 
-        OpenVINO sets up what its calls share in the first of them; two first calls at once, from
-        two threads, have been seen to wait for each other without end. So the first is made here.
+        A forward pass that has no streams serves any number of threads as it is. OpenVINO sets up
+        what its calls share in the first of them; two first calls at once, from two threads, have
+        been seen to wait for each other without end. So the first is made here.
         """
+        if not isinstance(self._forward, _Streamed):
+            return self._forward
         streams = self._load(self.precision, streams=self.threads)
         streams(padded([TokenRow([0])], PAD_MULTIPLE))
         return streams
@@ -85,7 +98,7 @@ class Model:
     def _load(self, precision: Precision, *, streams: int) -> Forward:
         return load_forward(
             self.checkpoint, self.device, precision, self.threads,
-            streams=streams, tokens=self._tokens,
+            streams=streams, tokens=self._tokens, fallback=self._automatic,
         )  # fmt: skip
 
 

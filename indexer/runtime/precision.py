@@ -12,9 +12,7 @@ Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 
 AUTO = "auto"
 CHOICES = (AUTO, "fp32", "bf16", "int8")
-# What each falls back to where it loses too much.
-FINER: dict[Precision, Precision] = {"int8": "bf16", "bf16": "fp32", "fp16": "fp32"}
-_FASTEST_FIRST: tuple[Precision, ...] = ("int8", "bf16", "fp32")
+_FASTEST_FIRST: tuple[Precision, ...] = ("int8", "bf16", "fp16", "fp32")
 _VARIABLE = "CLOZE_PRECISION"
 # Processors that multiply 8-bit integers into 32-bit sums in one instruction; without it OpenVINO
 # splits the work, and bf16 or fp32 is as fast.
@@ -50,8 +48,14 @@ def has(precision: Precision, device: str) -> bool:
         return precision in ("fp32", _of_cuda())
     flags = processor_flags()
     if precision == "int8":
-        return bool(flags & _INT8_FLAGS) and importlib.util.find_spec("openvino") is not None
+        return bool(flags & _INT8_FLAGS) and _can_quantise()
     return precision == "fp32" or (precision == "bf16" and bool(flags & _BF16_FLAGS))
+
+
+def finer(precision: Precision, device: str) -> Precision:
+    """Return the next finer precision that a device has in hardware; that of fp32 is itself."""
+    behind = _FASTEST_FIRST[_FASTEST_FIRST.index(precision) + 1 :]
+    return next((each for each in behind if has(each, device)), "fp32")
 
 
 def _checked(name: str, precision: Precision, device: str) -> Precision:
@@ -74,6 +78,10 @@ def _of_cuda() -> Precision:
     import torch
 
     return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp16"
+
+
+def _can_quantise() -> bool:
+    return all(importlib.util.find_spec(each) is not None for each in ("openvino", "nncf"))
 
 
 @cache

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 PAD_MULTIPLE = 16
 BATCH_TOKENS = 2048
+# A GPU is idle between batches, so it gets fewer and larger ones.
+CUDA_BATCH_TOKENS = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,15 @@ def padded(rows: Sequence[TokenRow], length: int) -> Batch:
     return Batch(ids, mask, types)
 
 
-def batches(lengths: Sequence[int], limit: int) -> Iterator[tuple[int, list[int]]]:
-    """Group rows into batches of one padded length and at most `BATCH_TOKENS`, longest first.
+def token_budget(device: str) -> int:
+    """Return how many tokens, padding included, a batch may hold on a device."""
+    return BATCH_TOKENS if device == "cpu" else CUDA_BATCH_TOKENS
+
+
+def batches(
+    lengths: Sequence[int], limit: int, budget: int = BATCH_TOKENS
+) -> Iterator[tuple[int, list[int]]]:
+    """Group rows into batches of one padded length and at most `budget` tokens, longest first.
 
     A row's padded length is the next multiple of 16 of its own, so it is a function of the row
     alone; padding never goes beyond `limit`, where the model's positions end.
@@ -51,7 +60,7 @@ def batches(lengths: Sequence[int], limit: int) -> Iterator[tuple[int, list[int]
         by_length.setdefault(padded_length(length, limit), []).append(row)
     for length in sorted(by_length, reverse=True):
         rows = by_length[length]
-        size = max(1, BATCH_TOKENS // length)
+        size = max(1, budget // length)
         for start in range(0, len(rows), size):
             yield length, rows[start : start + size]
 

@@ -3,9 +3,12 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +16,14 @@ from numpy.typing import NDArray
 from indexer.caches import cache_home
 from indexer.index import Index
 from indexer.passages import sentences
-from indexer.runtime.precision import FINER, Precision, is_automatic, resolve
+from indexer.runtime.calibration import CALIBRATION_HASH, calibration_texts
+from indexer.runtime.precision import (
+    Precision,
+    finer,
+    is_automatic,
+    processor_flags,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from indexer.runtime.classifier import ClassifierCheckpoint
@@ -22,10 +32,28 @@ if TYPE_CHECKING:
 LEAST_CORRELATION = 0.99
 _DOCUMENTS = 32
 _LENGTH = 1000
+# With fewer distinct pairs a correlation says little.
+_LEAST_DISTINCT = 16
+# Raised when what is remembered would be measured otherwise.
+_VERSION = 2
 
-Pairs = list[tuple[str, str]]
+Scores = NDArray[np.float32]
 # Scores pairs in a precision.
-Predict = Callable[[Precision, Pairs], NDArray[np.float32]]
+Predict = Callable[[Precision, list[tuple[str, str]]], Scores]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Queries with the texts that they are of, the same with others, and where they come from."""
+
+    own: list[tuple[str, str]]
+    other: list[tuple[str, str]]
+    source: str
+
+    @property
+    def all(self) -> list[tuple[str, str]]:
+        """Those that belong together first."""
+        return [*self.own, *self.other]
 
 
 def agreed_precision(
@@ -33,9 +61,9 @@ def agreed_precision(
 ) -> Precision:
     """Return the precision that a cross-encoder is to score an index in.
 
-    Where the choice is left to us, it is the fastest whose scores of 64 pairs of this index
-    correlate with those in fp32; a finer one is told in a notice. What was found is remembered in
-    the cache for these pairs and this checkpoint.
+    Where the choice is left to us, it is the fastest whose scores of up to 64 pairs of this index
+    correlate with those in fp32, or of fixed pairs where the index has too few; a finer one is told
+    in a notice. The correlations are remembered in the cache for these pairs and this checkpoint.
 
     Raises:
         ClozeError: the checkpoint can't be loaded, or there is no such precision here.
@@ -44,46 +72,67 @@ def agreed_precision(
     if precision == "fp32" or not is_automatic(index.precision):
         return precision
     pairs = _pairs(index)
-    path = cache_home() / "agreement" / f"{_key(checkpoint, precision, pairs)}.json"
-    try:
-        return cast(Precision, json.loads(path.read_bytes())["precision"])
-    except (OSError, ValueError, KeyError, TypeError):
-        found = _measured(index, checkpoint, precision, pairs, predict)
-    with contextlib.suppress(OSError):  # a cache that can't be written is measured for each time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"precision": found}))
-    return found
+    path = cache_home() / "agreement" / f"{_key(checkpoint, index.device, pairs)}.json"
+    known = _remembered(path)
+    before = dict(known)
 
+    @cache
+    def exact() -> Scores:
+        return predict("fp32", pairs.all)
 
-def _measured(
-    index: Index,
-    checkpoint: "ClassifierCheckpoint",
-    precision: Precision,
-    pairs: Pairs,
-    predict: Predict,
-) -> Precision:
-    exact = predict("fp32", pairs)
     while precision != "fp32":
-        if (found := correlation(predict(precision, pairs), exact)) >= LEAST_CORRELATION:
-            return precision
-        finer = FINER[precision]
+        if precision not in known:
+            known[precision] = least_correlation(predict(precision, pairs.all), exact(), pairs)
+        if known[precision] >= LEAST_CORRELATION:
+            break
+        better = finer(precision, index.device)
         index.notices.append(
-            f"{checkpoint.name} loses too much in {precision} (correlation with fp32 {found:.4f} "
-            f"on {len(pairs)} pairs of this index, at least {LEAST_CORRELATION} is needed): "
-            f"{finer} is used"
+            f"{checkpoint.name} loses too much in {precision} (correlation with fp32 "
+            f"{known[precision]:.4f} on {len(pairs.all)} {pairs.source}, at least "
+            f"{LEAST_CORRELATION} is needed): {better} is used"
         )
-        precision = finer
+        precision = better
+    if known != before:
+        _remember(path, known)
     return precision
 
 
-def correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+def _remembered(path: Path) -> dict[str, float]:
+    """Return the correlations in a file of the cache, none where it is not what we write."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    values = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in values if isinstance(value, float) and -1 <= value <= 1}
+
+
+def _remember(path: Path, correlations: dict[str, float]) -> None:
+    with contextlib.suppress(OSError):  # a cache that can't be written is measured for each time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(correlations))
+
+
+def least_correlation(first: Scores, second: Scores, pairs: Pairs) -> float:
+    """Return the lesser of the correlations among the pairs that belong together and the others.
+
+    Over both at once the gap between them would hide what is lost within, where the order is made.
+    """
+    middle = len(pairs.own)
+    return min(
+        correlation(first[:middle], second[:middle]), correlation(first[middle:], second[middle:])
+    )
+
+
+def correlation(first: Scores, second: Scores) -> float:
     """Return Pearson's correlation; 1 where the scores are equal, else 0 where one is constant."""
     if (first == second).all():
         return 1.0
     x, y = first.astype(np.float64), second.astype(np.float64)
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / norm if norm else 0.0
+    # A rounding error above 1 would be no correlation to the cache.
+    return float(np.clip(x @ y / norm, -1.0, 1.0)) if norm else 0.0
 
 
 def _pairs(index: Index) -> Pairs:
@@ -94,10 +143,27 @@ def _pairs(index: Index) -> Pairs:
     queries = [
         document.title or next(sentences(document.text[:_LENGTH]), "") for document in documents
     ]
-    shifted = texts[1:] + texts[:1]
-    return [*zip(queries, texts, strict=True), *zip(queries, shifted, strict=True)]
+    pairs = _paired(queries, texts, "pairs of this index")
+    if len(set(pairs.all)) >= _LEAST_DISTINCT:
+        return pairs
+    fixed = calibration_texts()
+    middle = len(fixed) // 2
+    answers = fixed[middle : middle + _DOCUMENTS]
+    return _paired(fixed[: len(answers)], answers, "fixed pairs, as this index has few texts")
 
 
-def _key(checkpoint: "ClassifierCheckpoint", precision: Precision, pairs: Pairs) -> str:
-    facts = [checkpoint.content_hash, precision, pairs]
+def _paired(queries: Sequence[str], texts: Sequence[str], source: str) -> Pairs:
+    shifted = [*texts[1:], *texts[:1]]
+    return Pairs(
+        own=list(zip(queries, texts, strict=True)),
+        other=list(zip(queries, shifted, strict=True)),
+        source=source,
+    )
+
+
+def _key(checkpoint: "ClassifierCheckpoint", device: str, pairs: Pairs) -> str:
+    facts = [
+        _VERSION, checkpoint.content_hash, CALIBRATION_HASH, device, sorted(processor_flags()),
+        pairs.all,
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Of a document so many passages are read at most.
-PASSAGES = 3
 # Code points of a window that is cut without the encoder, and of a text that is cut so.
 _WINDOW = 1_000
 _MOST_CUT = 100_000
 
 
 def read_candidates(
-    index: Index, query: str, vector: "NDArray[np.float32] | None", numbers: Sequence[int]
+    index: Index,
+    query: str,
+    vector: "NDArray[np.float32] | None",
+    numbers: Sequence[int],
+    count: int,
 ) -> dict[int, Candidate]:
-    """Read documents and their best passages: those nearest to the query's vector [dimension].
+    """Read documents and their `count` best passages: those nearest to the query's vector.
 
-    Without a vector the text is cut into windows of whole sentences, and those with most of the
-    query's words are the best.
+    `vector` is [dimension]; without it the text is cut into windows of whole sentences, and those
+    with most of the query's words are the best.
 
     Raises:
         DamagedIndexError: a document, or the place of a passage, is not what was written.
@@ -37,17 +39,17 @@ def read_candidates(
     if vector is None:
         terms = frozenset(index.analyzer.terms(query))
         return {
-            number: _windowed(index, number, document, terms)
+            number: _windowed(index, number, document, terms, count)
             for number, document in documents.items()
         }
-    return _stored(index, vector, documents)
+    return _stored(index, vector, documents, count)
 
 
 def _stored(
-    index: Index, vector: "NDArray[np.float32]", documents: Mapping[int, Document]
+    index: Index, vector: "NDArray[np.float32]", documents: Mapping[int, Document], count: int
 ) -> dict[int, Candidate]:
     best = {
-        number: [passage for passage, _ in index.dense.passages(number, vector)[:PASSAGES]]
+        number: [passage for passage, _ in index.dense.passages(number, vector)[:count]]
         for number in documents
     }
     places = index.store.windows([passage for passages in best.values() for passage in passages])
@@ -73,7 +75,9 @@ def _as_encoded(index: Index, window: Document, title: Sequence[tuple[int, int]]
     return passages[0].text if passages else ""
 
 
-def _windowed(index: Index, number: int, document: Document, terms: frozenset[str]) -> Candidate:
+def _windowed(
+    index: Index, number: int, document: Document, terms: frozenset[str], count: int
+) -> Candidate:
     text = document.text[:_MOST_CUT]
     spans = list(_spans(text))
     if len(spans) > 1:
@@ -85,7 +89,7 @@ def _windowed(index: Index, number: int, document: Document, terms: frozenset[st
         CandidatePassage(
             number=None, text=" ".join(filter(None, [title, text[start:end]])), start=start, end=end
         )
-        for start, end in spans[:PASSAGES]
+        for start, end in spans[:count]
     )
     return Candidate(number=number, title=document.title, passages=passages)
 

@@ -13,6 +13,8 @@ from search.reranking.reranker import Candidate, Scored
 if TYPE_CHECKING:
     from indexer.runtime.classifier import ClassifierCheckpoint
 
+# Of a document so many passages are read.
+PASSAGES = 3
 # Pairs that are tokenised and run at once, so that memory is bounded however many there are.
 _AT_ONCE = 4096
 
@@ -57,6 +59,11 @@ class CrossEncoder:
     def precision(self) -> str:
         """The number format that the forward pass runs in."""
         return self._model.precision
+
+    @property
+    def passages(self) -> int:
+        """How many passages of a document it reads."""
+        return PASSAGES
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Return the score of each pair, in order: [pairs].

@@ -1,7 +1,5 @@
 """Late interaction: every word of the query meets the token of a passage that is most like it."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,29 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.analysis import Token
 from indexer.index import Index
 from indexer.token_projection import kept_tokens
 from indexer.token_vectors import Codes, stored_codes
 from search.reranking.reranker import Alignment, Candidate, CandidatePassage, Scored
+from search.reranking.words import Word, aligned, weighed
 
 if TYPE_CHECKING:
     from indexer.token_vectors import TokenCoder
 
 # Of a document so many passages are read, the nearest to the query: a third one gained nothing.
-_PASSAGES = 2
+PASSAGES = 2
 # Passages that are scored at once, so that memory is bounded at any depth.
 _AT_ONCE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A word of the query: where it stands, its tokens' rows, and the weight of each of these."""
-
-    start: int
-    end: int
-    rows: tuple[int, ...]
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +28,7 @@ class _Query:
 
     text: str
     codes: NDArray[np.float32]
-    words: tuple[_Word, ...]
+    words: tuple[Word, ...]
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -57,8 +45,8 @@ class LateInteraction:
     score(query, passage) = sum over the query's tokens t of w_t * max over the passage's tokens j
     of q_t . d_j, with sum w_t = 1. w_t goes by the word that t is of: the root of its term's idf,
     divided by the word's tokens; 0 where it has no term. Without any term all weights are equal. A
-    document scores as the better of its first two passages. Nothing is trained for it; its form
-    was chosen on development sets.
+    document scores as the best of its passages. Nothing is trained for it; its form was chosen on
+    development sets.
 
     Vectors are in codes on both sides, and products of whole numbers are exact in float32, so a
     score depends on query and passage alone, and is the same from stored codes as from fresh ones.
@@ -85,6 +73,11 @@ class LateInteraction:
         return self._index.encoder.precision
 
     @property
+    def passages(self) -> int:
+        """How many passages of a document it reads."""
+        return PASSAGES
+
+    @property
     def _coder(self) -> "TokenCoder":
         return self._index.token_coder
 
@@ -97,40 +90,35 @@ class LateInteraction:
         asked = self._ask(query)
         if not asked.words:
             return [Scored(score=None) for _ in candidates]
-        read = [candidate.passages[:_PASSAGES] for candidate in candidates]
+        read = [candidate.passages for candidate in candidates]
         scores = self._scores(asked, [passage for passages in read for passage in passages])
         return [_best([next(scores) for _ in passages]) for passages in read]
 
-    def align(self, query: str, candidate: Candidate) -> tuple[Alignment, ...]:
-        """Align the words of the query with the candidate's first passage.
+    def align_all(self, query: str, candidates: Sequence[Candidate]) -> list[tuple[Alignment, ...]]:
+        """Align the words of the query with each candidate's first passage, all at once.
 
-        A word's similarity is the mean of its tokens' best ones, and its place the word around the
-        best of them, so weight * similarity adds up to the passage's score.
+        Raises:
+            DamagedIndexError: stored token vectors are not what was written.
         """
-        if not candidate.passages:
-            return ()
-        asked, passage = self._ask(query), candidate.passages[0]
-        (tokens,) = self._index.encoder.document_tokens([passage.text])
-        codes = self._coder.codes(tokens)
-        if not len(codes):
-            return ()
-        products = asked.codes @ codes.astype(np.float32).T / self._coder.scale**2
-        spans = [tokens.offsets[place] for place in kept_tokens(tokens)]
-        terms = list(self._index.analyzer.tokens(passage.text))
-        best, at = products.max(axis=1), products.argmax(axis=1)
-        found = []
-        for word in asked.words:
-            rows = list(word.rows)
-            span = spans[at[rows[int(best[rows].argmax())]]]
-            found.append(
-                Alignment(
-                    word=asked.text[word.start : word.end],
-                    similarity=float(best[rows].mean()),
-                    weight=word.weight * len(rows),
-                    **_place(passage, terms, span),
-                )
-            )
-        return tuple(found)
+        asked = self._ask(query)
+        read = [candidate.passages[0] for candidate in candidates if candidate.passages]
+        found = iter(self._aligned(asked, read))
+        return [next(found) if candidate.passages else () for candidate in candidates]
+
+    def _aligned(
+        self, asked: _Query, passages: Sequence[CandidatePassage]
+    ) -> Iterator[tuple[Alignment, ...]]:
+        prompt = self._index.encoder.checkpoint.document_prompt
+        offsets = self._index.encoder.token_offsets([prompt + each.text for each in passages])
+        for passage, codes, places in zip(passages, self._codes(passages), offsets, strict=True):
+            if not len(codes):
+                yield ()
+                continue
+            cosines = asked.codes @ codes.astype(np.float32).T / self._coder.scale**2
+            behind = [(max(a - len(prompt), 0), b - len(prompt)) for a, b in places]
+            spans = [(a, b) for a, b in behind if b > a]
+            terms = list(self._index.analyzer.tokens(passage.text))
+            yield aligned(asked.text, asked.words, cosines, passage, terms, spans)
 
     def _ask(self, query: str) -> _Query:
         """Encode and weigh a query; the last one is remembered."""
@@ -141,12 +129,15 @@ class LateInteraction:
 
     def _asked(self, query: str) -> _Query:
         (tokens,) = self._index.encoder.query_tokens([query])
-        spans = [tokens.offsets[place] for place in kept_tokens(tokens)]
+        # All words that the model does not know are one token, and would meet each other.
+        unknown = self._index.encoder.unknown_id
+        places = kept_tokens(tokens)
+        known = [row for row, place in enumerate(places) if tokens.ids[place] != unknown]
+        spans = [tokens.offsets[places[row]] for row in known]
         terms = list(self._index.analyzer.tokens(query))
         idf = self._index.lexical.idf({term.term for term in terms})
-        return _Query(
-            query, self._coder.codes(tokens).astype(np.float32), _words(spans, terms, idf)
-        )
+        codes = self._coder.codes(tokens)[known].astype(np.float32)
+        return _Query(query, codes, weighed(spans, terms, idf))
 
     def _scores(
         self, asked: _Query, passages: Sequence[CandidatePassage]
@@ -184,52 +175,9 @@ def best_products(query: NDArray[np.float32], passages: Sequence[Codes]) -> NDAr
     return found
 
 
-def _words(
-    spans: Sequence[tuple[int, int]], terms: Sequence[Token], idf: dict[str, float]
-) -> tuple[_Word, ...]:
-    """Group a query's tokens by the word that they are of; weights of all tokens add up to 1.
-
-    Without any term each token is a word.
-    """
-    owners = [_term_at(terms, span) for span in spans]
-    if all(owner is None for owner in owners):
-        return tuple(_Word(*span, (row,), 1 / len(spans)) for row, span in enumerate(spans))
-    pieces = Counter(owner for owner in owners if owner is not None)
-    total = sum(math.sqrt(idf[terms[owner].term]) for owner in pieces)
-    return tuple(
-        _Word(
-            terms[owner].start,
-            terms[owner].end,
-            tuple(row for row, each in enumerate(owners) if each == owner),
-            math.sqrt(idf[terms[owner].term]) / count / total,
-        )
-        for owner, count in pieces.items()
-    )
-
-
-def _term_at(terms: Sequence[Token], span: tuple[int, int]) -> int | None:
-    """Return the place of the first term that a span of code points overlaps."""
-    start, end = span
-    return next(
-        (place for place, term in enumerate(terms) if start < term.end and term.start < end), None
-    )
-
-
 def _best(scores: Sequence[float | None]) -> Scored:
     known = [(score, -place) for place, score in enumerate(scores) if score is not None]
     if not known:
         return Scored(score=None)
     score, place = max(known)
     return Scored(score=score, passage=-place)
-
-
-def _place(
-    passage: CandidatePassage, terms: Sequence[Token], span: tuple[int, int]
-) -> dict[str, int]:
-    """Return the word around a token, as code points of the document's text; 0 in the title."""
-    owner = _term_at(terms, span)
-    start, end = span if owner is None else terms[owner][1:]
-    if start < passage.lead:
-        return {"start": 0, "end": 0}
-    shift = passage.start - passage.lead
-    return {"start": start + shift, "end": end + shift}

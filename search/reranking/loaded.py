@@ -1,12 +1,13 @@
 """Rerankers that were loaded once and stay, each with its speed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from indexer.index import Index
 from indexer.manifest import EncoderSeal
 from search.reranking import opening
 from search.reranking.budget import Speed
-from search.reranking.reranker import Reranker
+from search.reranking.reranker import Aligning, Reranker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +39,12 @@ class Rerankers:
             self._loaded = {each: kept for each, kept in self._loaded.items() if each[0] != name}
             self._loaded[key] = Loaded(name=name, reranker=reranker)
         return self._loaded[key]
+
+    def aligning(self, names: Sequence[str]) -> Aligning | None:
+        """Return the first of these rerankers that can align, None where none can.
+
+        Raises:
+            ClozeError: as `get`.
+        """
+        rerankers = (self.get(name).reranker for name in names)
+        return next((each for each in rerankers if isinstance(each, Aligning)), None)

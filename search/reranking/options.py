@@ -21,7 +21,7 @@ def resolve_rerank(request: Request, stored: Defaults) -> Request:
         ClozeError: a number is out of its range, depth and budget are both given, or there is
             something to say about a reranker, and none.
     """
-    name = request.rerank or stored.rerank or NONE
+    name = request.rerank if request.rerank is not None else stored.rerank or NONE
     _check(request, name)
     if name == NONE:
         return replace(request, rerank=NONE)
@@ -42,6 +42,10 @@ def stored_weight(name: str, stored: Defaults) -> float:
 
 
 def _check(request: Request, name: str) -> None:
+    if not name.strip():
+        raise ClozeError(
+            f"rerank is {name!r}; name late, none, a checkpoint folder or a hub id, or leave it out"
+        )
     depth, budget, weight = request.rerank_depth, request.rerank_budget_ms, request.rerank_weight
     given = {"rerank_depth": depth, "rerank_budget_ms": budget, "rerank_weight": weight}
     for option, value in given.items():
@@ -54,6 +58,6 @@ def _check(request: Request, name: str) -> None:
             f"rerank_depth is {depth} and rerank_budget_ms is {budget:g}; give one of the two"
         )
     if budget is not None and not 0 < budget < float("inf"):
-        raise ClozeError(f"rerank_budget_ms is {budget:g}; it must be more than 0")
+        raise ClozeError(f"rerank_budget_ms is {budget:g}; it must be a finite number above 0")
     if weight is not None and not 0 <= weight <= 1:
         raise ClozeError(f"rerank_weight is {weight:g}; it must lie between 0 and 1")

@@ -27,24 +27,25 @@ class Reading:
         self._index = index
         self._query = query
         self._vector = vector
-        self._candidates: dict[int, Candidate] = {}
+        # By how many passages were read of each document, then by its number.
+        self._candidates: dict[int, dict[int, Candidate]] = {}
         self._scored: dict[str, dict[int, Scored]] = {}
 
-    def candidates(self, numbers: Sequence[int]) -> list[Candidate]:
-        """Return documents by their numbers, in this order.
+    def candidates(self, numbers: Sequence[int], count: int) -> list[Candidate]:
+        """Return documents by their numbers, in this order, with `count` passages at most.
 
         Raises:
             DamagedIndexError: one is not what was written.
         """
-        known = self._candidates
+        known = self._candidates.setdefault(count, {})
         if new := [number for number in numbers if number not in known]:
-            known |= read_candidates(self._index, self._query, self._vector, new)
+            known |= read_candidates(self._index, self._query, self._vector, new, count)
         return [known[number] for number in numbers]
 
-    def lengths(self, numbers: Sequence[int]) -> Iterator[int]:
+    def lengths(self, numbers: Sequence[int], count: int) -> Iterator[int]:
         """Yield how many code points each document takes to score, reading a few ahead."""
         for start in range(0, len(numbers), _CHUNK):
-            for candidate in self.candidates(numbers[start : start + _CHUNK]):
+            for candidate in self.candidates(numbers[start : start + _CHUNK], count):
                 yield length(self._query, candidate)
 
     def scores(self, loaded: Loaded, numbers: Sequence[int]) -> list[Scored]:
@@ -55,7 +56,8 @@ class Reading:
             DamagedIndexError: a document is not what was written.
         """
         known = self._scored.setdefault(loaded.name, {})
-        if new := self.candidates([number for number in numbers if number not in known]):
+        missing = [number for number in numbers if number not in known]
+        if new := self.candidates(missing, loaded.reranker.passages):
             with loaded.speed.measuring(self._query, new):
                 scored = loaded.reranker.score(self._query, new)
             for candidate, each in zip(new, scored, strict=True):

@@ -86,6 +86,10 @@ class Reranker(Protocol):
     def precision(self) -> str:
         """The number format that it runs in."""
 
+    @property
+    def passages(self) -> int:
+        """How many passages of a document it reads, the best first."""
+
     def score(self, query: str, candidates: Sequence[Candidate]) -> list[Scored]:
         """Score candidates, in their order; a score depends on query and passages alone."""
 
@@ -94,5 +98,8 @@ class Reranker(Protocol):
 class Aligning(Protocol):
     """A reranker that can tell which words of a query meet which of a passage."""
 
-    def align(self, query: str, candidate: Candidate) -> tuple[Alignment, ...]:
-        """Align the query with the candidate's first passage, by the query's words in order."""
+    def align_all(self, query: str, candidates: Sequence[Candidate]) -> list[tuple[Alignment, ...]]:
+        """Align the query with each candidate's first passage, by the query's words in order.
+
+        A candidate without passages has no alignments.
+        """

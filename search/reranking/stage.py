@@ -8,11 +8,14 @@ import numpy as np
 from search.explanation import Final, RerankPlan
 from search.fusion import Ids, Ranking, rank
 from search.hits import Request, RerankPlace, Span
-from search.reranking.budget import LEAST_TIMED, fitting
+from search.reranking.budget import fitting
 from search.reranking.interpolation import interpolate
 from search.reranking.loaded import Loaded
 from search.reranking.reading import Reading
 from search.reranking.reranker import Candidate
+
+# Documents that are scored to learn a reranker's speed, after one that warms it up.
+_TIMED = 4
 
 
 class Reranked:
@@ -53,14 +56,30 @@ class Reranked:
         found = self._by_score.places(numbers, self._ids)
         return {number: RerankPlace(*place, weight=self._weight) for number, place in found.items()}
 
+    @property
+    def depth(self) -> int:
+        """How many documents are in the pool."""
+        return len(self._pool)
+
     def plan(self) -> RerankPlan:
         """Tell what ran."""
+        read = self._reading.candidates(self._pool, self._loaded.reranker.passages)
         return RerankPlan(
             name=self._loaded.reranker.name,
-            depth=len(self._pool),
-            passages=sum(len(each.passages) for each in self._reading.candidates(self._pool)),
+            depth=self.depth,
+            passages=sum(len(each.passages) for each in read),
             weight=self._weight,
             precision=self._loaded.reranker.precision,
+        )
+
+    def notices(self, request: Request) -> tuple[str, ...]:
+        """Tell how far the time reached, since another page's query may come to another depth."""
+        if request.rerank_budget_ms is None:
+            return ()
+        return (
+            f"{self._loaded.reranker.name} reranked {self.depth:,} documents within "
+            f"rerank_budget_ms {request.rerank_budget_ms:g}; another page may come to "
+            "another depth",
         )
 
     def explain(self, numbers: Sequence[int]) -> Mapping[int, Final]:
@@ -84,21 +103,24 @@ class Reranked:
         )
 
     def _span(self, number: int) -> Span:
-        passage = self.best(number).passages[0]
+        passage = self.best([number])[0].passages[0]
         return Span(passage.start, passage.end)
 
-    def best(self, number: int) -> Candidate:
-        """Return a document with its passages, the one that its score is of in front."""
-        candidate = self._reading.candidates([number])[0]
-        scored = self._scored.get(number)
-        return candidate if scored is None else candidate.led_by(scored.passage)
+    def best(self, numbers: Sequence[int]) -> list[Candidate]:
+        """Return documents with their passages, the one that the score is of in front."""
+        read = self._reading.candidates(numbers, self._loaded.reranker.passages)
+        return [
+            candidate if (scored := self._scored.get(candidate.number)) is None
+            else candidate.led_by(scored.passage)
+            for candidate in read
+        ]  # fmt: skip
 
 
 def pool_depth(reading: Reading, loaded: Loaded, first: Ranking, request: Request) -> int:
     """Return how many documents to rerank: as many as asked for, or as fit into the time.
 
     Where the reranker's speed is not known, the first documents are scored to learn it; never less
-    than one is reranked, and never more than each retrieval fetches.
+    than one is reranked, where there is any, and never more than each retrieval fetches.
 
     Raises:
         ClozeError, DamagedIndexError: as `Reading.scores`.
@@ -109,13 +131,12 @@ def pool_depth(reading: Reading, loaded: Loaded, first: Ranking, request: Reques
     begin = perf_counter()
     numbers: list[int] = first.numbers[: request.depth].tolist()
     scored = 0
-    if loaded.speed.known is None:
-        scored = 1 + LEAST_TIMED
-        # The first call sets up what later ones find ready, so it tells nothing of their speed.
-        reading.scores(loaded, numbers[:1])
-        reading.scores(loaded, numbers[1:scored])
-    speed = loaded.speed.known
+    while (speed := loaded.speed.known) is None and scored < len(numbers):
+        batch = numbers[scored : scored + (_TIMED if loaded.speed.warm else 1)]
+        reading.scores(loaded, batch)
+        scored += len(batch)
     if speed is None:
         return scored
-    left = budget - (perf_counter() - begin) * 1000
-    return max(1, scored + fitting(reading.lengths(numbers[scored:]), speed, left))
+    lengths = reading.lengths(numbers[scored:], loaded.reranker.passages)
+    found = scored + fitting(lengths, speed, lambda: budget - (perf_counter() - begin) * 1000)
+    return max(min(1, len(numbers)), found)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,24 @@ from tokenizers import Tokenizer
 from eval.bench.encoding import bench_encode, cosines, rates, read_precisions
 from eval.bench.footprint import with_growth
 from eval.bench.head import write_with_head
-from eval.bench.inside import covered
+from eval.bench.inside import Watch, covered, share_inside
 from eval.bench.pairs import make_pairs
 from eval.bench.peak import measure_peaks
 from eval.bench.peers import read_peers
-from eval.bench.query import bench_query
+from eval.bench.query import QUERIES, bench_query
 from eval.bench.reranking import agreement, bench_rerank
 from eval.bench.turns import in_turn, speed_over, speeds_over
 from eval.bench.work import Size, operations, read_size
+from indexer.creation import Settings
 from indexer.documents import Document
+from indexer.encoder import Encoder
 from indexer.errors import ClozeError
 from indexer.models import find_model
 from indexer.runtime import precision
 from indexer.runtime.checkpoint import Checkpoint
 from indexer.runtime.model import read_tokenizer
+from search.hits import Results
+from search.index import Index
 
 SIZE = Size(hidden=2, intermediate=3, layers=1, weights=28)
 MIB = 1024 * 1024
@@ -49,15 +54,15 @@ def classifier(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory)
     return write_with_head(checkpoint, tmp_path_factory.mktemp("classifier"))
 
 
-def test_every_system_gets_every_piece_in_turn() -> None:
+def test_every_system_gets_every_piece_in_turn_and_every_other_one_backwards() -> None:
     seen: list[tuple[str, int]] = []
     systems: dict[str, Callable[[int], object]] = {
         name: lambda piece, name=name: seen.append((name, piece))  # type: ignore[misc]
         for name in ("a", "b")
     }
-    times = in_turn(systems, [1, 2])
-    assert seen == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
-    assert {name: len(taken) for name, taken in times.items()} == {"a": 2, "b": 2}
+    times = in_turn(systems, [1, 2, 3])
+    assert seen == [("a", 1), ("b", 1), ("b", 2), ("a", 2), ("a", 3), ("b", 3)]
+    assert {name: len(taken) for name, taken in times.items()} == {"a": 3, "b": 3}
 
 
 def test_a_speed_is_the_median_of_ratios_turn_by_turn() -> None:
@@ -189,6 +194,8 @@ def test_encoding_and_its_peers(
             assert system[chosen]["seconds"] > 0 and system[chosen]["share_of_peak"] > 0
             expected = {"sentence-transformers", "onnxruntime-int8"} - {name}
             assert set(system[chosen]["speed_over"]) == expected
+        assert system["encoding_mib"] >= 0
+        assert "loaded_mib" not in system  # what is imported before would flatter the first
     assert found["notices"] == []
 
 
@@ -250,10 +257,54 @@ def test_reranking_and_where_a_search_spends_its_time(
     assert theirs["to_fp32"]["spearman"] == 1.0
     assert ours["tokens_per_second"] > ours["pairs_per_second"] > 0
     inside = found["search"]
-    assert inside["queries"] == 3
+    assert inside["queries"] == 3 and inside["mode"] == "hybrid"
+    assert inside["rerank_precision"] == "fp32" and inside["passages"] >= 10
+    with Index.open(small_index) as index:
+        assert inside["encoder_precision"] == index.encoder.precision
     assert {"encode", "lexical", "dense", "rerank", "total"} <= set(inside["stages_ms"])
     assert 0 < inside["inside_ms"] <= inside["stages_ms"]["total"]
     assert 0 < inside["share"] < 1
+
+
+def test_searches_are_hybrid_or_none(tmp_path: Path, documents: list[Document]) -> None:
+    with Index.open(tmp_path / "index", Settings(lexical_only=True)) as index:
+        index.add(documents[:5])
+    with pytest.raises(ClozeError, match="built with --lexical-only, hybrid searches are timed"):
+        share_inside(str(tmp_path / "index"), ["ship"], "late", 5, 1, None)
+
+
+def test_the_queries_that_are_timed_were_not_searched_before(
+    classifier: Path, small_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    search = Index.search
+
+    def noted(self: Index, query: str, **options: Any) -> Results:  # noqa: ANN401
+        asked.append(query)
+        assert options["mode"] == "hybrid"
+        return search(self, query, **options)
+
+    monkeypatch.setattr(Index, "search", noted)
+    timed = ["the quiet river", "a cold garden"]
+    share_inside(str(small_index), timed, str(classifier), 5, 1, "fp32")
+    assert asked == [*QUERIES, *timed, *timed] and not set(timed) & set(QUERIES)
+
+
+def test_every_forward_pass_is_seen_while_watched(checkpoint: Checkpoint) -> None:
+    watch = Watch()
+    with watch.forwards():
+        watched = Encoder(checkpoint, precision="fp32")
+    unwatched = Encoder(checkpoint, precision="fp32")
+    begin = perf_counter()
+    vectors = watched.encode_queries(["the quick fox"])
+    end = perf_counter()
+    ((first, last),) = watch.spans
+    assert begin < first < last < end
+    assert np.array_equal(vectors, unwatched.encode_queries(["the quick fox"]))
+    assert len(watch.spans) == 1
+    watched.encode_documents(["the quick fox", "a cold river by the garden " * 4])
+    assert len(watch.spans) == 3  # one batch for each length
+    assert 0 < covered(watch.spans) < perf_counter() - begin
 
 
 def test_an_index_needs_queries(cloze: Callable[..., Any], corpus_file: Path) -> None:

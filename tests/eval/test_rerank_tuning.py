@@ -22,6 +22,7 @@ from indexer.defaults import change_defaults
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.manifest import Defaults, read_manifest
+from indexer.progress import Step
 from search.index import Index
 from search.reranking.reranker import Candidate, Scored
 from search.runs import column
@@ -33,7 +34,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 class Oracle:
     """Gives the relevant document of a query 1 and every other one 0, or the other way round."""
 
-    content_hash, precision = "0", "fp32"
+    content_hash, precision, passages = "0", "fp32", 3
 
     def __init__(self, texts: Mapping[str, str], sign: float) -> None:
         self.name = "oracle"
@@ -73,6 +74,7 @@ class Judged:
         self.queries: dict[str, str] = {}
         self.qrels: dict[str, dict[str, int]] = {}
         relevant: dict[str, str] = {}
+        self.qrels_ids: list[str] = []
         with Index.open(folder) as index:
             while len(self.queries) < QUERIES:
                 text = " ".join(drawn.sample(drawn.choice(long), 4))
@@ -81,6 +83,7 @@ class Judged:
                     name = f"q{len(self.queries)}"
                     self.queries[name] = text
                     self.qrels[name] = {column(ranked[place][0]): 1}
+                    self.qrels_ids.append(ranked[place][0])
                     relevant[text] = texts[ranked[place][0]]
         self.relevant = relevant
 
@@ -101,8 +104,12 @@ class Judged:
 
 
 def install(patch: pytest.MonkeyPatch, judged: Judged, sign: float = 1.0) -> Oracle:
-    oracle = Oracle(judged.relevant, sign)
-    patch.setattr("search.reranking.opening.open_reranker", lambda name, index: oracle)
+    """Let every name open an oracle, and "inverse" its inverse."""
+    oracle, inverse = Oracle(judged.relevant, sign), Oracle(judged.relevant, -sign)
+    patch.setattr(
+        "search.reranking.opening.open_reranker",
+        lambda name, index: inverse if name == "inverse" else oracle,
+    )
     return oracle
 
 
@@ -188,6 +195,68 @@ def test_one_that_harms_gets_less_weight(
     assert stored(folder) == Defaults(depth=200)
     write_reranker(folder, replace(tuning, tuned=0.4))
     assert stored(folder) == Defaults(depth=200, rerank="oracle", rerank_weight=0.4)
+
+
+def means(folder: Path, judged: Judged) -> float:
+    """The mean nDCG@10 of the queries by searches that say nothing."""
+    with Index.open(folder) as index:
+        ranked = {
+            name: [(column(document), value) for document, value in index.rank(text)]
+            for name, text in judged.queries.items()
+        }
+    values = score(judged.qrels, Run(name="", ranked=ranked), ["nDCG@10"])["nDCG@10"]
+    return sum(values.values()) / QUERIES
+
+
+def test_another_reranker_is_what_has_to_be_outdone(
+    folder: Path, tmp_path: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judged(folder, documents, 3)
+    beir = judged.write(tmp_path / "beir")
+    install(monkeypatch, judged)
+    # A helpful one by another name, at its best already: no better one is to be had.
+    before = Defaults(rerank="present", rerank_depth=60, rerank_weight=1.0)
+    change_defaults(folder, lambda _: before)
+    mean = means(folder, judged)
+    told = json.loads(run_command(folder, beir, "--rerank", "oracle", "--json").stdout)["rerank"]
+    assert (told["other"], told["present"], told["tuned"]) == ("present", None, None)
+    assert told["mean_present"] == pytest.approx(mean) == pytest.approx(1.0)
+    assert told["choices"] == [None] * 5 and not told["written"]
+    assert [point["weight"] for point in told["curve"]] == list(WEIGHTS)
+    assert stored(folder) == before
+    # A harmful one gives way, and takes its depth and weight with it.
+    change_defaults(folder, lambda _: replace(before, rerank="inverse"))
+    assert means(folder, judged) < mean
+    result = run_command(folder, beir, "--rerank", "oracle")
+    assert "present inverse as now, tuned 0." in result.stdout
+    assert stored(folder).rerank == "oracle" and stored(folder).rerank_depth is None
+
+
+def test_a_folders_whole_path_is_stored(
+    folder: Path, tmp_path: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judged(folder, documents, 3)
+    install(monkeypatch, judged)
+    (tmp_path / "cross").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run_command(folder, judged.write(tmp_path / "beir"), "--rerank", "cross")
+    assert stored(folder).rerank == str(tmp_path / "cross")
+
+
+def test_all_queries_see_one_commit(
+    folder: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judged(folder, documents, 3)
+    install(monkeypatch, judged)
+
+    def deleting(step: Step) -> None:
+        with Index.open(folder) as writer:
+            writer.delete([judged.qrels_ids[step.documents % QUERIES]])
+
+    with Index.open(folder) as index:
+        quiet = RerankTuner(index, judged.collection(), Plan(), "oracle").run()
+        disturbed = RerankTuner(index, judged.collection(), Plan(), "oracle").run(deleting)
+    assert disturbed == quiet
 
 
 def test_a_wrong_name_is_told_before_the_work(folder: Path, documents: list[Document]) -> None:

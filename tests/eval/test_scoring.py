@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.finished import index_state, keep_run, load_run, reranker_state, run_key
+from eval.bench.head import write_with_head
+from eval.corpus_index import _encoding
+from eval.finished import code_digest, index_state, keep_run, load_run, reranker_state, run_key
 from eval.runs import Run
 from eval.scoring import Scoring
 from eval.systems import System, named_systems
@@ -15,9 +17,12 @@ from indexer.defaults import change_defaults
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.manifest import Defaults
+from indexer.models import find_model
 from indexer.progress import Step, silent
+from indexer.runtime.classifier import read_classifier
 from search.index import Index
 
+ROOT = Path(__file__).resolve().parents[2]
 QUERIES = {"q1": "the quick fish", "q2": "supersonic ship", "none": "  ", "q3": "用搜索引擎"}
 
 
@@ -54,7 +59,10 @@ def lists(runs: dict[str, Run]) -> dict[str, dict[str, list[tuple[str, float]]]]
 
 
 def test_whatever_changes_a_run_changes_its_key(
-    tmp_path: Path, documents: list[Document], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    documents: list[Document],
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lexical, other = named_systems(["lexical,hybrid(weight=0.1)"])
     with Index.open(tmp_path / "index", Settings(lexical_only=True)) as index:
@@ -85,6 +93,13 @@ def test_whatever_changes_a_run_changes_its_key(
         index.refresh()
         assert reranker_state(lexical, index) == ["late", "second late"]
         assert reranker_state(replace(lexical, kind="baseline"), index) == []
+        folder = write_with_head(find_model(str(tiny_model)), tmp_path)
+        cross = replace(lexical, options={"rerank": str(folder)})
+        monkeypatch.setattr(Index, "reranker_hash", None)  # nothing is loaded for it
+        assert reranker_state(cross, index) == [
+            str(folder),
+            read_classifier(folder, "").content_hash,
+        ]
         assert reranker_state(replace(lexical, options={"rerank": "none"}), index) == []
         keys.append(key())
         monkeypatch.setenv("CLOZE_PRECISION", "int8")
@@ -93,6 +108,39 @@ def test_whatever_changes_a_run_changes_its_key(
         monkeypatch.setattr("eval.finished.code_digest", lambda sources: "other code")
         keys.append(key())
     assert len(set(keys)) == len(keys)
+
+
+def test_the_texts_that_int8_is_calibrated_with_count_as_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "indexer" / "runtime"
+    place.mkdir(parents=True)
+    (place / "calibration.py").write_text("")
+    monkeypatch.setattr("eval.finished._ROOT", tmp_path)
+    digests = []
+    for text in ("first", "second"):
+        (place / "calibration.txt").write_text(text)
+        code_digest.cache_clear()
+        digests.append(code_digest(("indexer",)))
+    code_digest.cache_clear()
+    assert digests[0] != digests[1]
+    assert (ROOT / "indexer" / "runtime" / "calibration.txt").exists()
+
+
+def test_an_index_of_the_cache_is_named_by_the_calibration_of_int8(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encodings() -> list[list[object]]:
+        found = []
+        for precision in ("fp32", "int8"):
+            monkeypatch.setenv("CLOZE_PRECISION", precision)
+            found.append(_encoding(str(tiny_model), "cpu"))
+        return found
+
+    before = encodings()
+    monkeypatch.setattr("eval.corpus_index.CALIBRATION_HASH", "another recipe")
+    after = encodings()
+    assert after[0] == before[0] != before[1] != after[1]
 
 
 def test_a_run_of_an_index_that_changed_meanwhile_is_told_and_not_kept(

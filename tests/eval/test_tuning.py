@@ -23,11 +23,13 @@ from eval.settings import Setting, grid, present_setting, write_setting
 from eval.sweep import Sweep
 from eval.tuning import Plan, Tuner, Tuning, assign_folds, choose, cross_validate
 from indexer.creation import Settings
+from indexer.defaults import change_defaults
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.manifest import Defaults, read_manifest
 from indexer.progress import Step, silent
 from search.index import Index
+from search.reranking.reranker import Candidate, Scored
 from search.runs import column
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -162,6 +164,95 @@ def test_it_finds_the_weight_that_the_judgements_ask_for_and_searches_use_it(
         assert present_setting(index) == Setting(**found["tuned"])
     hits = sum(each in qrels[query] for query, each in zip(queries, first, strict=True))
     assert hits > 0.8 * QUERIES
+
+
+class Graded:
+    """A reranker that gives every document of a query its grade."""
+
+    name, content_hash, precision, passages = "graded", "0", "fp32", 1
+
+    def __init__(self, grades: Mapping[str, Mapping[str, int]]) -> None:
+        self.grades = grades
+
+    def score(self, query: str, candidates: Sequence[Candidate]) -> list[Scored]:
+        grades = self.grades[query]
+        return [
+            Scored(score=float(grades.get(each.passages[0].text, 0)) if each.passages else None)
+            for each in candidates
+        ]
+
+
+def narrowed(
+    folder: Path, documents: Sequence[Document]
+) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+    """Queries whose best document is the dense list's first; a good one is in hybrid's five alone.
+
+    More weight for the dense list raises the best document, and costs a reranker of five the other.
+    """
+    drawn = random.Random(4)
+    long = [words for each in documents[40:110] if len(words := each.text.split()) > 8]
+    queries: dict[str, str] = {}
+    grades: dict[str, dict[str, int]] = {}
+    with Index.open(folder) as index:
+        while len(queries) < QUERIES:
+            text = " ".join(drawn.sample(drawn.choice(long), 5))
+            dense = [id_ for id_, _ in index.rank(text, mode="dense", top=70)]
+            hybrid = [id_ for id_, _ in index.rank(text, top=5)]
+            worst = max(hybrid, key=dense.index)
+            if dense[0] in hybrid[1:] and dense.index(worst) > 15:
+                queries[f"q{len(queries)}"] = text
+                grades[text] = {dense[0]: 9, worst: 1}
+    return queries, grades
+
+
+@pytest.mark.parametrize("reranked", [True, False])
+def test_what_the_indexs_reranker_gets_worse_by_is_not_written(
+    folder: Path,
+    tmp_path: Path,
+    documents: list[Document],
+    monkeypatch: pytest.MonkeyPatch,
+    reranked: bool,
+) -> None:
+    queries, grades = narrowed(folder, documents)
+    qrels = {name: {column(id_): each for id_, each in grades[text].items()}
+             for name, text in queries.items()}  # fmt: skip
+    texts = {document.id: document.text for document in documents}
+    by_text = {query: {texts[id_]: each for id_, each in found.items()}
+               for query, found in grades.items()}  # fmt: skip
+    monkeypatch.setattr(
+        "search.reranking.opening.open_reranker", lambda name, index: Graded(by_text)
+    )
+    before = Defaults(rerank="graded", rerank_depth=5, rerank_weight=1.0)
+    if reranked:
+        change_defaults(folder, lambda _: before)
+    beir = write_beir(tmp_path / "beir", queries, qrels, "dev")
+    told = json.loads(run_command(folder, beir, "--rerank", "none", "--json").stdout)
+    assert told["p_value"] < 0.05 and told["gain"] > 0 and told["tuned"]["weight"] > 0.5
+    assert told["written"] is not reranked
+    if not reranked:
+        assert told["reranked_gain"] is None
+        return
+    assert told["reranked_gain"] < 0
+    assert read_manifest(folder).defaults == before
+    result = run_command(folder, beir, "--rerank", "none")
+    assert "without a reranker, but with the index's own, graded, the choice is" in result.stdout
+    # One that reads enough loses nothing, so there is no reason against the change.
+    change_defaults(folder, lambda _: replace(before, rerank_depth=70))
+    deep = json.loads(run_command(folder, beir, "--rerank", "none", "--json").stdout)
+    assert deep["reranked_gain"] == pytest.approx(0) and deep["written"]
+    assert read_manifest(folder).defaults.weight == told["tuned"]["weight"]
+
+
+def test_with_a_reranker_the_title_weight_stays(
+    titled_folder: Path, queries: dict[str, str], documents: list[Document]
+) -> None:
+    qrels = at_random(documents, queries)
+    free = tuned(titled_folder, queries, qrels)
+    change_defaults(titled_folder, lambda _: Defaults(rerank="late"))
+    bound = tuned(titled_folder, queries, qrels)
+    assert free.has_titles and bound.has_titles and bound.reranker == "late"
+    assert {choice.title_weight for choice in (*bound.choices, bound.tuned)} == {1}
+    assert bound.reranked is None and not bound.worth_writing
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(

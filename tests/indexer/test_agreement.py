@@ -52,6 +52,7 @@ def test_worst_cosine_by_hand() -> None:
     assert worst_cosine(first[:1], second[:1]) == 1
     assert worst_cosine(first[2:], first[:1]) == 0  # zeros are like nothing else
     assert worst_cosine(first[:0], second[:0]) == 1
+    assert worst_cosine(first[:1] * np.nan, second[:1]) == -1  # what is no number agrees with none
 
 
 @given(st.lists(st.text(max_size=30), max_size=200), st.integers(1, 70))
@@ -115,7 +116,7 @@ def test_a_precision_asked_for_is_taken_as_it_is(
     monkeypatch.setattr(sealed_encoder, "LEAST_OF_QUERIES", 0)  # may search it, but not add to it
     with (
         Index.open(tmp_path, precision="fp32") as index,
-        pytest.raises(ClozeError, match="vectors made in int8, asked to add some in fp32"),
+        pytest.raises(ClozeError, match=r"vectors made in int8 \w{16}, asked to add some in fp32"),
     ):
         index.add(documents[5:6])
 
@@ -148,7 +149,7 @@ def test_a_query_of_another_precision_must_agree_with_stored_passages(
     path.write_text(json.dumps({"worst_cosine": 0.4321}))
     with (
         Index.open(fp32_index, precision="int8") as index,
-        pytest.raises(ClozeError, match=r"made in fp32, queries in int8 .*0\.4321.*cloze reindex"),
+        pytest.raises(ClozeError, match=r"made in fp32, .* in int8 .*0\.4321.*cloze reindex"),
     ):
         _ = index.encoder
     path.write_text("torn")
@@ -159,11 +160,93 @@ def test_a_query_of_another_precision_must_agree_with_stored_passages(
 
 def test_the_worst_cosine_is_that_of_the_stored_vectors(fp32_index: Path) -> None:
     with Index.open(fp32_index) as index:
-        texts, vectors = agreement._stored(index, index.encoder)
-        assert len(texts) == len(vectors) == 32
+        stored = dict(list(index.store.vectors(-1))[:32])
+        texts, vectors = agreement._texts(index, index.encoder, stored)
+        assert len(texts) == len(vectors) == len(set(stored.values()))
         expected = index.encoder.encode_documents(texts).astype(np.float16)
         assert expected.tobytes() == vectors.tobytes()
         assert agreement.stored_agreement(index, index.encoder) > 0.99999
+
+
+def test_a_processor_with_neither_bf16_nor_luck_takes_fp32(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documents: list[Document]
+) -> None:
+    monkeypatch.setattr(precisions, "processor_flags", lambda: frozenset({"avx_vnni"}))
+    monkeypatch.setattr(Encoder, "encode_documents", bent(0.5, "int8"))
+    with Index.open(tmp_path / "ix", Settings(model=str(tiny_model))) as index:
+        index.add([Document(id="empty", text=" ")])  # tells nothing of a precision
+        found = [str(index.encoder.precision)]
+        index.add(documents[:20])
+        assert [*found, index.encoder.precision] == ["int8", "fp32"]
+
+
+def test_queries_try_every_precision_that_the_machine_has(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documents: list[Document]
+) -> None:
+    """Documents in bf16, on a processor with VNNI alone: int8 differs too much, fp32 does not."""
+    if not precisions.has("bf16", "cpu"):
+        pytest.skip("this processor has no bf16")
+    with Index.open(tmp_path / "ix", Settings(model=str(tiny_model)), precision="bf16") as index:
+        index.add(documents[:40])
+    monkeypatch.setattr(precisions, "processor_flags", lambda: frozenset({"avx512_vnni"}))
+    with Index.open(tmp_path / "ix") as index:
+        assert index.encoder.precision == "fp32"
+    monkeypatch.setattr(Encoder, "encode_documents", bent(0.5, "fp32"))
+    monkeypatch.setenv("CLOZE_HOME", str(tmp_path / "home"))
+    with Index.open(tmp_path / "ix") as index, pytest.raises(ClozeError) as error:
+        _ = index.encoder
+    assert "made in bf16" in str(error.value)
+    assert " in int8 " in str(error.value)
+    assert "fp32 0.4" in str(error.value) or "fp32 0.5" in str(error.value)
+
+
+def test_an_index_without_documents_takes_another_precision(
+    tiny_model: Path, tmp_path: Path, documents: list[Document]
+) -> None:
+    Index.open(tmp_path / "ix", Settings(model=str(tiny_model)), precision="int8").close()
+    with Index.open(tmp_path / "ix", precision="fp32") as index:
+        index.add(documents[:5])
+    sealed = read_manifest(tmp_path / "ix").encoder
+    assert sealed is not None
+    assert sealed.form == "fp32"
+
+
+def test_two_that_settle_at_once_do_not_mix(
+    tiny_model: Path, tmp_path: Path, documents: list[Document]
+) -> None:
+    corpus = documents
+    Index.open(tmp_path / "ix", Settings(model=str(tiny_model)), precision="int8").close()
+    with (
+        Index.open(tmp_path / "ix", precision="int8") as first,
+        Index.open(tmp_path / "ix", precision="fp32") as second,
+    ):
+        _ = second.encoder
+        settle = second._settle
+
+        def late(documents: list[Document]) -> None:
+            first.add(corpus[:3])
+            settle(documents)
+
+        second._settle = late  # type: ignore[method-assign]
+        with pytest.raises(ClozeError, match=r"has just written .* in int8 .* has fp32; run"):
+            second.add(documents[3:6])
+    assert read_manifest(tmp_path / "ix").encoder.precision == "int8"  # type: ignore[union-attr]
+
+
+def test_another_calibration_is_another_form(
+    tiny_model: Path, tmp_path: Path, documents: list[Document]
+) -> None:
+    with Index.open(tmp_path / "ix", Settings(model=str(tiny_model)), precision="int8") as index:
+        index.add(documents[:30])
+    manifest = read_manifest(tmp_path / "ix")
+    assert manifest.encoder is not None
+    assert len(manifest.encoder.calibration) == 16
+    older = replace(manifest.encoder, calibration="0" * 16)
+    write_manifest(tmp_path / "ix", replace(manifest, encoder=older))
+    with Index.open(tmp_path / "ix") as index:
+        assert index.encoder.precision == "int8"  # which agrees with what is stored
+        with pytest.raises(ClozeError, match=r"made in int8 0{16}, asked to add some in int8 "):
+            index.add(documents[30:32])
 
 
 def test_torchs_names_of_precisions_are_read_as_ours(fp32_index: Path) -> None:

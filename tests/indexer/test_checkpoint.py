@@ -4,12 +4,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexer.encoder import Encoder
 from indexer.errors import ClozeError
 from indexer.models import find_model
 from indexer.runtime.checkpoint import Checkpoint, read_checkpoint
+from indexer.runtime.eager import EagerForward
+from indexer.runtime.rows import TokenRow, padded
 
 BERT = {"model_type": "bert", "hidden_size": 32, "max_position_embeddings": 128}
 
@@ -187,8 +191,6 @@ def test_an_unknown_id_is_an_error_without_a_network(name: str) -> None:
 
 
 def test_weights_that_are_cut_off_are_an_error(tiny_model: Path, tmp_path: Path) -> None:
-    from indexer.encoder import Encoder
-
     folder = tmp_path / "cut"
     shutil.copytree(tiny_model, folder)
     content = (folder / "model.safetensors").read_bytes()
@@ -197,9 +199,108 @@ def test_weights_that_are_cut_off_are_an_error(tiny_model: Path, tmp_path: Path)
         Encoder(find_model(str(folder)))
 
 
-def test_a_tokenizer_that_is_none_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
-    from indexer.encoder import Encoder
+def deepen(folder: Path) -> None:
+    """Let config.json speak of one layer more than the weights have."""
+    config = json.loads((folder / "config.json").read_bytes())
+    write(folder / "config.json", config | {"num_hidden_layers": config["num_hidden_layers"] + 1})
 
+
+@pytest.mark.parametrize("precision", ["fp32", "eager"])
+def test_weights_that_are_not_there_are_an_error(
+    tiny_model: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = tmp_path / "deeper"
+    shutil.copytree(tiny_model, folder)
+    deepen(folder)
+    checkpoint = find_model(str(folder))
+    with pytest.raises(ClozeError, match=r"deeper lacks 16 of its weights, encoder\.layer\.2\."):
+        if precision == "eager":
+            EagerForward(checkpoint, "cpu", "fp32", 1)
+        else:
+            Encoder(checkpoint, precision=precision)
+
+
+def test_a_pooler_may_be_missing(tiny_model: Path) -> None:
+    """The tiny model's files have none, and it is loaded all the same."""
+    from safetensors import safe_open
+
+    with safe_open(tiny_model / "model.safetensors", framework="numpy") as file:
+        assert not [name for name in file.keys() if "pooler" in name]
+    EagerForward(find_model(str(tiny_model)), "cpu", "fp32", 1)
+
+
+def save(kind: str, options: dict[str, Any], tiny_model: Path, folder: Path) -> Path:
+    """Save a tiny random model of a kind with the tiny model's tokenizer."""
+    from transformers import AutoConfig, AutoModel
+
+    AutoModel.from_config(AutoConfig.for_model(kind, **options)).save_pretrained(folder)
+    shutil.copy(tiny_model / "tokenizer.json", folder)
+    return folder
+
+
+NARROW: dict[str, Any] = {
+    "vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "intermediate_size": 64, "max_position_embeddings": 64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "line"),
+    [
+        (
+            "gpt2", {"vocab_size": 600, "n_embd": 32, "n_layer": 1, "n_head": 2},
+            "is a gpt2, a decoder",
+        ),
+        (
+            "t5", {"vocab_size": 600, "d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 1},
+            "is a t5, an encoder with a decoder",
+        ),
+        ("llama", NARROW, "is a llama, a decoder"),
+        ("bert", NARROW | {"is_decoder": True}, "is a bert, a decoder"),
+    ],
+)  # fmt: skip
+def test_what_is_no_encoder_is_named(
+    tiny_model: Path, tmp_path: Path, kind: str, options: dict[str, Any], line: str
+) -> None:
+    folder = save(kind, options, tiny_model, tmp_path / "it")
+    with pytest.raises(ClozeError, match=f"{line}.*choose another --model"):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"hidden_size": 0}, "is a bert, without a hidden_size"),
+        ({"model_type": "new", "architectures": ["NewForCausalLM"]}, "is a new, a decoder"),
+    ],
+)
+def test_a_configuration_of_no_encoder_is_named(
+    plain: Path, changes: dict[str, object], line: str
+) -> None:
+    write(plain / "config.json", BERT | changes)
+    with pytest.raises(ClozeError, match=line):
+        read(plain)
+
+
+def test_an_encoder_of_images_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    options = NARROW | {"image_size": 32, "patch_size": 16}
+    checkpoint = find_model(str(save("vit", options, tiny_model, tmp_path / "it")))
+    for make in (
+        lambda: EagerForward(checkpoint, "cpu", "fp32", 1),
+        lambda: Encoder(checkpoint, precision="fp32"),
+    ):
+        with pytest.raises(ClozeError, match=r"does not run .*; choose another --model") as error:
+            make()
+        assert "\n" not in str(error.value)
+
+
+def test_mpnet_runs_though_it_has_but_one_attention(tiny_model: Path, tmp_path: Path) -> None:
+    folder = save("mpnet", NARROW, tiny_model, tmp_path / "it")
+    forward = EagerForward(find_model(str(folder)), "cpu", "fp32", 1)
+    assert forward(padded([TokenRow([2, 7, 3])], 16))[0].shape == (1, 32)
+
+
+def test_a_tokenizer_that_is_none_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     shutil.copytree(tiny_model, folder)
     (folder / "tokenizer.json").write_text('{"version": "1.0"}')

@@ -20,7 +20,7 @@ from indexer.runtime.rows import padded
 from tests.indexer.classifiers import FAMILIES, TYPED, edit_json, write_classifier
 
 BERT = {
-    "model_type": "bert", "max_position_embeddings": 128,
+    "model_type": "bert", "hidden_size": 32, "max_position_embeddings": 128,
     "architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"},
 }  # fmt: skip
 PAIRS = [

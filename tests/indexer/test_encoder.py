@@ -1,5 +1,6 @@
 """The encoder against Hugging Face, and a vector that depends on its text alone."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,16 @@ from indexer.errors import ClozeError
 from indexer.models import DEFAULT_MODEL, find_model
 from indexer.runtime import conversion
 from indexer.runtime.checkpoint import read_checkpoint
-from indexer.runtime.rows import BATCH_TOKENS, PAD_MULTIPLE, Batch, TokenRow, batches, padded
+from indexer.runtime.compiled import CompiledForward
+from indexer.runtime.rows import (
+    BATCH_TOKENS,
+    PAD_MULTIPLE,
+    Batch,
+    TokenRow,
+    batches,
+    padded,
+    token_budget,
+)
 
 # What the forward pass may lose against float32: cosine of the two vectors.
 LEAST_COSINE = {"fp32": 0.9999, "bf16": 0.999}
@@ -234,6 +245,14 @@ def test_a_batch_is_bounded_in_tokens() -> None:
     assert [(length, len(rows)) for length, rows in found] == [(10_000, 1), (512, most), (512, 1)]
 
 
+def test_a_gpu_gets_larger_batches() -> None:
+    assert (token_budget("cpu"), token_budget("cuda"), token_budget("cuda:1")) == (
+        BATCH_TOKENS, 16_384, 16_384,
+    )  # fmt: skip
+    found = list(batches([512] * 33, 512, token_budget("cuda")))
+    assert [(length, len(rows)) for length, rows in found] == [(512, 32), (512, 1)]
+
+
 def test_progress_hears_every_text_once(encoder: Encoder) -> None:
     heard: list[int] = []
     encoder.encode_documents(TEXTS, encoded=heard.append)
@@ -241,27 +260,50 @@ def test_progress_hears_every_text_once(encoder: Encoder) -> None:
     assert encoder.encode_documents([]).shape == (0, 64)
 
 
-@pytest.mark.parametrize("wreck", ["flip", "cut", "lose", "no sums", "bad sums"])
-def test_a_damaged_conversion_is_made_anew(
-    encoder: Encoder, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wreck: str
-) -> None:
-    folder = conversion.converted(encoder.checkpoint).parent
-    good = tmp_path / "good"
-    shutil.copytree(folder, good)
-    weights, sums = folder / "model.bin", folder / "sha256.json"
-    content = bytearray(weights.read_bytes())
+@pytest.fixture
+def own_home(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test's own, with all that the session has."""
+    home = tmp_path / "home"
+    shutil.copytree(cache_home() / "converted", home / "converted")
+    monkeypatch.setenv("CLOZE_HOME", str(home))
+    return home
+
+
+def wreck_form(model: Path, wreck: str) -> None:
+    """Damage a form by the path of its largest file."""
+    content = bytearray(model.read_bytes())
     content[len(content) // 2] ^= 1
     match wreck:
         case "flip":
-            weights.write_bytes(content)
+            model.write_bytes(content)
         case "cut":
-            weights.write_bytes(content[:-1])
+            model.write_bytes(content[:-1])
         case "lose":
-            weights.unlink()
+            model.unlink()
         case "no sums":
-            sums.unlink()
+            model.with_name("sha256.json").unlink()
         case _:
-            sums.write_text("[1]")
+            model.with_name("sha256.json").write_text("[1]")
+
+
+def blob(encoder: Encoder) -> Path:
+    return conversion.compiled(encoder.checkpoint, encoder.precision, tokens=False)
+
+
+@pytest.mark.parametrize("form", ["blob", "conversion"])
+@pytest.mark.parametrize("wreck", ["flip", "cut", "lose", "no sums", "bad sums"])
+def test_a_damaged_form_is_made_anew(
+    encoder: Encoder,
+    own_home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    wreck: str,
+) -> None:
+    compiled = blob(encoder)
+    source = conversion.converted(encoder.checkpoint).parent
+    good = tmp_path / "good"
+    shutil.copytree(source, good)
     made: list[Path] = []
 
     def export(checkpoint: object, place: Path) -> None:
@@ -271,14 +313,105 @@ def test_a_damaged_conversion_is_made_anew(
             shutil.copy(good / name, place / name)
 
     monkeypatch.setattr(conversion, "_export", export)
-    again = Encoder(find_model(str(tiny_model)))
-    assert len(made) == 1
+    if form == "blob":
+        wreck_form(compiled, wreck)
+    else:
+        conversion.discard(compiled)
+        wreck_form(source / "model.bin", wreck)
+    before = compiled.stat().st_mtime_ns if compiled.exists() else None
+    again = Encoder(encoder.checkpoint)
+    assert len(made) == (0 if form == "blob" else 1)
+    assert (after := compiled.stat().st_mtime_ns) != before
     assert (again.encode_queries(["dog"]) == encoder.encode_queries(["dog"])).all()
-    Encoder(find_model(str(tiny_model)))
-    assert len(made) == 1  # and the new one is kept
-    assert [
-        path.name for path in (cache_home() / "converted").iterdir() if "-" not in path.name
-    ] == []
+    Encoder(encoder.checkpoint)
+    assert compiled.stat().st_mtime_ns == after  # and the new one is kept
+    assert {path.name for path in source.iterdir()} == {"model.xml", "model.bin", "sha256.json"}
+    assert [each for each in own_home.rglob("*") if each.suffix in (".new", ".lock")] == []
+
+
+def test_a_blob_that_openvino_refuses_is_made_anew(
+    encoder: Encoder, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = blob(encoder)
+    # Its sums are right, so it is as another build of OpenVINO would have written it.
+    compiled.write_bytes(b"of another build")
+    digest = hashlib.sha256(compiled.read_bytes()).hexdigest()
+    compiled.with_name("sha256.json").write_text(json.dumps({"model.blob": digest}))
+    forward = CompiledForward(encoder.checkpoint, encoder.precision, 1)
+    batch = padded([TokenRow([2, 7, 3])], 16)
+    expected = CompiledForward(encoder.checkpoint, encoder.precision, 1)(batch)
+    assert (forward(batch)[0] == expected[0]).all()
+    assert compiled.read_bytes() != b"of another build"
+    # Made anew once: what is refused again is a failure.
+    monkeypatch.setattr(openvino.Core, "import_model", refused)
+    with pytest.raises(RuntimeError, match="refused"):
+        CompiledForward(encoder.checkpoint, encoder.precision, 1)
+
+
+def refused(*_: object, **__: object) -> None:
+    raise RuntimeError("refused")
+
+
+def test_ctrl_c_while_compiling_leaves_nothing_half(
+    encoder: Encoder, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = blob(encoder)
+    conversion.discard(compiled)
+    before = sorted((own_home / "converted").iterdir())
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino.Core, "compile_model", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Encoder(encoder.checkpoint)
+    assert sorted((own_home / "converted").iterdir()) == before
+    Encoder(encoder.checkpoint)
+    assert compiled.exists()
+
+
+def test_forms_by_another_openvino_or_recipe_go(
+    encoder: Encoder, other_model: Path, own_home: Path
+) -> None:
+    mine = conversion._key(encoder.checkpoint)
+    theirs = conversion._key(find_model(str(other_model)))
+    home = own_home / "converted"
+    hash_ = mine.split("-")[0]
+    tail = mine.removeprefix(hash_)
+    kept = {
+        mine, theirs, f"{theirs}-int8-01234567", f"{mine}-f32-tokens-01234567",
+        conversion._form(encoder.checkpoint, "int8"),
+        f"{conversion._form(encoder.checkpoint, 'int8')}-bf16-01234567",
+    }  # fmt: skip
+    gone = {
+        f"{hash_}-1{tail[2:]}", f"{hash_}-2-2020.1.0", f"{mine}0", f"{mine}0-f32-01234567",
+        f"{mine}-int8-01234567", f"{mine}-int8-01234567-bf16-01234567",
+    }  # fmt: skip
+    for name in kept | gone:
+        (home / name).mkdir(exist_ok=True)
+    compiled = blob(encoder)
+    assert all((home / name).exists() for name in kept | gone)  # nothing was made
+    conversion.discard(compiled)
+    Encoder(encoder.checkpoint)
+    found = {path.name for path in home.iterdir()}
+    assert kept <= found
+    assert not gone & found
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = conversion.converted(encoder.checkpoint).parent
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("CLOZE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(
+        conversion,
+        "_export",
+        lambda _, place: [shutil.copy(source / f"model.{end}", place) for end in ("xml", "bin")],
+    )
+    elsewhere = Encoder(encoder.checkpoint)
+    assert (elsewhere.encode_queries(["dog"]) == encoder.encode_queries(["dog"])).all()
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from indexer.models import find_model
 from indexer.runtime import model as model_module
 from indexer.runtime import precision as precisions
 from indexer.runtime.eager import EagerForward
-from indexer.runtime.forward import AnyCheckpoint, Forward, load_forward
+from indexer.runtime.forward import AnyCheckpoint, Forward
 from indexer.runtime.model import Model
 from indexer.runtime.precision import Precision, has, resolve
 from indexer.runtime.rows import TokenRow, padded
@@ -44,6 +44,7 @@ def model(
         *,
         streams: int = 1,
         tokens: bool = False,
+        fallback: bool = False,
     ) -> Forward:
         return EagerForward(checkpoint, device, precision, threads, tokens=tokens)
 
@@ -98,6 +99,13 @@ def test_neither_threads_nor_hidden_states_change_a_bit(
     assert outputs(model(2, False), rows * 4) == alone * 4  # many batches, a thread each
 
 
+def test_only_openvino_needs_a_second_one_for_many_threads(
+    model: Callable[[int, bool], Model],
+) -> None:
+    two = model(2, False)
+    assert (two._streams is two._forward) == isinstance(two._forward, EagerForward)
+
+
 def test_token_vectors_are_the_hidden_states(tiny_model: Path) -> None:
     import torch
     from transformers import AutoModel
@@ -132,6 +140,15 @@ def test_a_batch_at_once_agrees_with_row_by_row(tiny_model: Path) -> None:
     forward.row_by_row = False
     for one, together in zip(alone, forward(padded(rows, 48)), strict=True):
         assert np.allclose(one, together, atol=1e-4)
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", {128, 16}), ("cuda", {400})])
+def test_batches_are_as_large_as_the_device_takes(
+    tiny_model: Path, device: str, sizes: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Model(find_model(str(tiny_model)), precision="fp32")
+    monkeypatch.setattr(one, "device", device)
+    assert {len(places) for places, _ in one.run([TokenRow([7])] * 400)} == sizes
 
 
 @pytest.mark.gpu
@@ -187,14 +204,3 @@ def test_bf16_must_be_in_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precisions, "processor_flags", lambda: frozenset({"avx2"}))
     with pytest.raises(ClozeError, match="use auto or fp32"):
         resolve("bf16", "cpu")
-
-
-def test_without_openvino_torch_runs_it_with_a_notice(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "indexer.runtime.compiled", None)
-    checkpoint = find_model(str(tiny_model))
-    assert isinstance(load_forward(checkpoint, "cpu", "fp32", 1), EagerForward)
-    assert "torch does" in caplog.text
-    with pytest.raises(ClozeError, match="without OpenVINO"):
-        load_forward(checkpoint, "cpu", "int8", 1)

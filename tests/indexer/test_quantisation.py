@@ -154,6 +154,9 @@ def test_it_is_made_once(tiny: Checkpoint, makings: list[Path]) -> None:
 def test_other_texts_or_another_recipe_make_it_anew(
     tiny: Checkpoint, makings: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(cache_home() / "converted", home / "converted")
+    monkeypatch.setenv("CLOZE_HOME", str(home))
     before = conversion.quantised(tiny)
     other = tmp_path / "calibration.txt"
     other.write_bytes(calibration._TEXTS.read_bytes() + b"one\tmore\n")
@@ -166,8 +169,8 @@ def test_other_texts_or_another_recipe_make_it_anew(
     after = conversion.quantised(tiny)
     assert len(makings) == 1
     assert before != after
-    assert before.exists()
     assert after.exists()
+    assert not before.exists()  # nothing asks for it any more
 
 
 @pytest.mark.parametrize("wreck", ["flip", "lose", "no sums"])

@@ -119,6 +119,31 @@ def test_an_interrupted_run_goes_on(
     assert verify(str(folder)) == []
 
 
+def test_a_killed_run_in_one_precision_is_no_bar_to_another(
+    folder: Path, other_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("indexer.batching._BATCH_DOCUMENTS", 10)
+    encode = Encoder.encode_documents
+    calls = iter([False, True])
+
+    def die_in_the_second(encoder: Encoder, texts: list[str], **options: object) -> object:
+        if next(calls, False):
+            raise KeyboardInterrupt
+        return encode(encoder, texts, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Encoder, "encode_documents", die_in_the_second)
+    settings = Settings(model=str(other_model))
+    with pytest.raises(KeyboardInterrupt):
+        Reindexing(folder, settings).run()
+    before = contents(folder)
+    Reindexing(folder, settings, precision="fp32").run()
+    assert contents(folder) == before
+    sealed = read_manifest(folder).encoder
+    assert sealed is not None
+    assert (sealed.name, sealed.precision) == (str(other_model), "fp32")
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
+
+
 def test_what_changes_meanwhile_is_taken_over(folder: Path, work: Reindexing) -> None:
     steps: list[Step] = []
 

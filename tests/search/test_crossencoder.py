@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import search.reranking.crossencoder
+from indexer.creation import Settings
+from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.models import find_classifier
+from indexer.runtime.precision import Precision, has
+from search.index import Index
 from search.reranking.crossencoder import CrossEncoder
+from search.reranking.opening import open_reranker
 from search.reranking.reranker import Candidate, CandidatePassage, Scored
 from tests.indexer.classifiers import write_classifier
 
@@ -182,6 +187,58 @@ def test_a_document_scores_as_its_best_passage(exact: CrossEncoder) -> None:
 def test_it_says_what_it_is(exact: CrossEncoder, folder: Path) -> None:
     assert (exact.name, exact.precision) == (str(folder), "fp32")
     assert exact.content_hash == find_classifier(str(folder)).content_hash
+
+
+@pytest.fixture(scope="module")
+def library(
+    documents: list[Document], tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Index]:
+    place = tmp_path_factory.mktemp("judged") / "index"
+    with Index.open(place, Settings(model=str(tiny_model), passage_overlap=8)) as index:
+        index.add(documents)
+        yield index
+
+
+def test_a_search_scores_what_predict_does_of_the_nearest_passages(
+    library: Index, documents: list[Document], folder: Path
+) -> None:
+    query, texts = "the supersonic ship under water", {each.id: each for each in documents}
+    hits = library.search(query, top=1000, passages=3, rerank=str(folder), rerank_depth=40).hits
+    predict = CrossEncoder(find_classifier(str(folder))).predict
+    scored = [hit for hit in hits if hit.stages["rerank"]]
+    assert len(scored) == 40
+    counts = set()
+    for hit in scored:
+        document = texts[hit.id]
+        read = [
+            f"{document.title} {document.text[each.start : each.end]}".strip()
+            for each in hit.passages
+        ]
+        counts.add(len(read))
+        place = hit.stages["rerank"]
+        assert place is not None
+        assert place.score == predict([(query, text) for text in read]).max()
+    assert counts == {1, 2, 3}
+
+
+def test_an_opened_one_runs_in_the_precision_that_agrees(
+    library: Index, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLOZE_PRECISION")
+    before = len(library.notices)
+    reranker = open_reranker(str(folder), library)
+    assert isinstance(reranker, CrossEncoder)
+    coarser: tuple[Precision, ...] = ("int8", "bf16", "fp32")
+    tried = [each for each in coarser if has(each, "cpu")]
+    lost = library.notices[before:]
+    assert reranker.precision == tried[len(lost)]
+    for precision, line in zip(tried, lost, strict=False):
+        assert f"{folder} loses too much in {precision} (correlation with fp32 " in line
+    # What one of them costs is not measured again.
+    monkeypatch.setattr(CrossEncoder, "predict", None)
+    again = open_reranker(str(folder), library)
+    assert again.precision == reranker.precision
+    assert library.notices[before:] == [*lost, *lost]
 
 
 def test_a_cross_encoder_that_is_cut_off_is_an_error(exact: CrossEncoder, tmp_path: Path) -> None:

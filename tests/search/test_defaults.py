@@ -5,10 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from indexer.commands.defaults import defaults
 from indexer.creation import Settings
 from indexer.defaults import change_defaults
 from indexer.documents import Document
@@ -20,6 +24,7 @@ from indexer.reindexing import Reindexing
 from indexer.verification import verify
 from search.hits import Options
 from search.index import Index
+from tests.indexer.classifiers import write_classifier
 
 Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -261,4 +266,53 @@ def test_the_command_shows_sets_and_resets(index: Index, cloze: Cloze) -> None:
     assert (wrong.returncode, wrong.stderr) == (
         2,
         "cloze: --fusion is 'sum'; choose minmax or rrf\n",
+    )
+
+
+def set_reranker(folder: Path, *arguments: object) -> Defaults:
+    """Run the command in this process, and return what is stored."""
+    app = typer.Typer()
+    app.command()(defaults)
+    CliRunner().invoke(app, list(map(str, (folder, *arguments))), catch_exceptions=False)
+    return read_manifest(folder).defaults
+
+
+def test_a_reranker_is_checked_before_it_is_stored(
+    index: Index, tiny_model: Path, tmp_path: Path
+) -> None:
+    before = set_reranker(index.folder, "--rerank", "late")
+    assert before == Defaults(rerank="late")
+    wrong = {
+        "lste": r"--rerank is 'lste', which is no reranker; did you mean 'late'\?",
+        "": "--rerank is '', which is no reranker; choose late, none",
+        "./nothing": "there is no folder ./nothing",
+        str(tiny_model): "is a BertModel in its config.json, and a cross-encoder is a",
+    }
+    for name, message in wrong.items():
+        with pytest.raises(ClozeError, match=message):
+            set_reranker(index.folder, "--rerank", name)
+        assert read_manifest(index.folder).defaults == before
+    with Index.open(tmp_path / "lexical", Settings(lexical_only=True)):
+        pass
+    with pytest.raises(ClozeError, match="--lexical-only, --rerank late needs an encoder"):
+        set_reranker(tmp_path / "lexical", "--rerank", "late")
+
+
+def test_a_rerankers_folder_is_stored_whole_and_its_numbers_are_its_own(
+    index: Index, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cross").mkdir()
+    folder = write_classifier(tiny_model, tmp_path / "cross")
+    monkeypatch.chdir(tmp_path)
+    late = Defaults(weight=0.3, rerank="late", rerank_depth=7, rerank_weight=0.2)
+    change_defaults(index.folder, lambda _: late)
+    assert set_reranker(index.folder, "--rerank", "late", "--depth", 9) == replace(late, depth=9)
+    assert set_reranker(index.folder, "--rerank", "./cross", "--rerank-depth", 5) == Defaults(
+        weight=0.3, depth=9, rerank=str(folder.resolve()), rerank_depth=5
+    )
+    assert set_reranker(index.folder, "--rerank", "cross", "--rerank-weight", 0.4) == Defaults(
+        weight=0.3, depth=9, rerank=str(folder.resolve()), rerank_depth=5, rerank_weight=0.4
+    )
+    assert set_reranker(index.folder, "--rerank", "none") == Defaults(
+        weight=0.3, depth=9, rerank="none"
     )

@@ -1,6 +1,7 @@
 """Searches with a reranker that is a table: order, pages, options, and what hits say of it."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ class Fake:
     """Scores a passage by its hash in steps, so that some are equal; counts what it reads."""
 
     precision = "fp32"
+    passages = 3
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -55,7 +57,17 @@ class Fake:
 class FakeLate(Fake):
     """One that also aligns: the query's first word with the start of the passage."""
 
-    def align(self, query: str, candidate: Candidate) -> tuple[Alignment, ...]:
+    passages = 2
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.aligned: list[int] = []
+
+    def align_all(self, query: str, candidates: Sequence[Candidate]) -> list[tuple[Alignment, ...]]:
+        self.aligned.append(len(candidates))
+        return [self._aligned(query, each) if each.passages else () for each in candidates]
+
+    def _aligned(self, query: str, candidate: Candidate) -> tuple[Alignment, ...]:
         start = candidate.passages[0].start
         word = query.split()[0]
         return (
@@ -211,6 +223,58 @@ def test_alignments_are_of_the_passage_that_scored_best(library: Index) -> None:
     assert all(hit.explanation and hit.explanation.alignments == () for hit in lexical)
 
 
+def test_a_page_is_aligned_at_once_and_timed(library: Index, opened: list[Fake]) -> None:
+    for rerank in ("late", "cross", "none"):
+        found = library.search(QUERY, explain=True, rerank=rerank, top=7)
+        assert {"alignments", "explanations"} <= found.took_ms.keys()
+    late = opened[0]
+    assert isinstance(late, FakeLate)
+    assert late.aligned == [7, 7, 7]
+    plain = library.search(QUERY, rerank="late")
+    assert not {"alignments", "explanations"} & plain.took_ms.keys()
+
+
+@pytest.mark.parametrize(("rerank", "most"), [("late", 2), ("cross", 3)])
+def test_the_plan_counts_the_passages_that_were_read(
+    library: Index, opened: list[Fake], documents: list[Document], rerank: str, most: int
+) -> None:
+    found = library.search(QUERY, rerank=rerank, rerank_depth=40, explain=True)
+    assert found.plan is not None and found.plan.rerank is not None
+    numbers = [number for _, number in opened[0].read]
+    with library.reading():
+        stored = [len(library.store.vectors_of(number)) for number in numbers]
+    assert found.plan.rerank.passages == sum(min(most, each) for each in stored)
+    assert max(stored) > 2
+
+
+def test_alignments_are_no_part_of_other_scores(
+    library: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heading = "       alignment by late interaction, no part of the score\n           0.1250  the: "
+    plain: Options = {"explain": True, "top": 3}
+    ways: list[Options] = [plain, plain | {"rerank": "cross"}, plain | {"mode": "dense"}]
+    for asked in ways:
+        tell_results(library.search(QUERY, **asked))
+        told = capsys.readouterr().out
+        assert told.count(heading) == 3
+        assert ", of which" not in told
+    tell_results(library.search(QUERY, explain=True, top=5, rerank="late", rerank_depth=3))
+    told = capsys.readouterr().out
+    assert told.count(heading) == 2  # behind the pool
+    assert len(re.findall(r"  score -?\d\.\d+, of which\n           0\.1250  the: ", told)) == 3
+
+
+def test_a_passage_of_the_title_alone_is_called_that(
+    library: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hits = library.search("the supersonic ship", top=1000, explain=True, rerank="cross")
+    only = [hit for hit in hits.hits if hit.id == "only a title"]
+    tell_results(replace(hits, hits=tuple(only)))
+    told = capsys.readouterr().out
+    assert told.count("passage: the title") == 2  # the reranker's, and the dense score's
+    assert "characters 0 to 0" not in told
+
+
 def test_the_terminal_tells_the_way(library: Index, capsys: pytest.CaptureFixture[str]) -> None:
     asked: dict[str, Any] = {"rerank": "late", "rerank_depth": 3, "top": 4}
     tell_results(library.search(QUERY, **asked))
@@ -293,6 +357,19 @@ def test_a_budget_reads_as_far_as_time_allows(library: Index, opened: list[Fake]
     assert depth() == 50
 
 
+def test_the_depth_of_a_budget_is_told_without_asking(library: Index) -> None:
+    asked: dict[str, Any] = {"rerank": "late", "top": 3, "filter": 'year = "2000"', "mode": "dense"}
+    found = library.search(QUERY, rerank="late", rerank_budget_ms=1e9, top=3)
+    count = len(library.rank(QUERY, top=1000))
+    assert found.notices == (
+        f"late reranked {count} documents within rerank_budget_ms 1e+09; another page may come to "
+        "another depth",
+    )
+    assert library.search(QUERY, rerank="late").notices == ()
+    told, misfit = library.search(QUERY, rerank_budget_ms=5.0, **asked).notices
+    assert told.startswith("late reranked 0 documents") and "year" in misfit
+
+
 def test_defaults_of_the_index_are_its_own_rerankers(index: Index, opened: list[Fake]) -> None:
     query = "the ship under water by the garden wall"
 
@@ -331,8 +408,16 @@ def test_defaults_of_the_index_are_its_own_rerankers(index: Index, opened: list[
         ({"rerank": "late", "rerank_depth": 0}, "rerank_depth is 0; it must be 1 or more"),
         ({"rerank": "late", "rerank_weight": 1.5}, "rerank_weight is 1.5; it must lie between"),
         ({"rerank": "late", "rerank_weight": float("nan")}, "rerank_weight is nan"),
-        ({"rerank": "late", "rerank_budget_ms": -1.0}, "rerank_budget_ms is -1; it must be more"),
-        ({"rerank": "late", "rerank_budget_ms": float("inf")}, "rerank_budget_ms is inf"),
+        (
+            {"rerank": "late", "rerank_budget_ms": -1.0},
+            "rerank_budget_ms is -1; it must be a finite",
+        ),
+        (
+            {"rerank": "late", "rerank_budget_ms": float("inf")},
+            "is inf; it must be a finite number above 0",
+        ),
+        ({"rerank": ""}, "rerank is ''; name late, none, a checkpoint folder or a hub id"),
+        ({"rerank": " "}, "rerank is ' '; name late, none"),
         (
             {"rerank": "late", "rerank_depth": 5, "rerank_budget_ms": 9.0},
             "rerank_depth is 5 and rerank_budget_ms is 9; give one of the two",

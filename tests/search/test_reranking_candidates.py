@@ -15,7 +15,8 @@ from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
 from search.index import Index
-from search.reranking.candidates import PASSAGES, read_candidates
+from search.reranking.candidates import read_candidates
+from search.reranking.crossencoder import PASSAGES
 from search.reranking.reranker import Candidate
 
 QUERY = "the supersonic ship under water"
@@ -38,7 +39,7 @@ def all_of(index: Index, vector: "np.typing.NDArray[np.float32] | None") -> dict
         row.number: name for name, row in index.store.live(list(index.store.live_ids())).items()
     }
     with index.reading():
-        found = read_candidates(index, QUERY, vector, list(numbers))
+        found = read_candidates(index, QUERY, vector, list(numbers), PASSAGES)
     assert all(found[number].number == number for number in numbers)
     return {numbers[number]: candidate for number, candidate in found.items()}
 
@@ -85,7 +86,7 @@ def windows(index: Index, title: str, text: str, query: str = QUERY) -> Candidat
     index.add([Document(id="a", title=title, text=text)])
     number = index.store.live(["a"])["a"].number
     with index.reading():
-        return read_candidates(index, query, None, [number])[number]
+        return read_candidates(index, query, None, [number], PASSAGES)[number]
 
 
 WORDS = ["ship", "water", "bear", "x" * 700, "x" * 1700, "word " * 150, "水火。"]
@@ -104,7 +105,7 @@ def test_windows_are_pieces_of_the_text_with_most_words(words: Index) -> None:
     )
     rows = words.store.live(names)
     with words.reading():
-        found = read_candidates(words, QUERY, None, [row.number for row in rows.values()])
+        found = read_candidates(words, QUERY, None, [row.number for row in rows.values()], PASSAGES)
     counts = Counter(len(candidate.passages) for candidate in found.values())
     assert set(counts) == {1, 2, 3}
     for name, text in zip(names, texts, strict=True):
@@ -145,6 +146,18 @@ def test_the_window_with_the_words_is_found(words: Index) -> None:
     assert all(passage.lead == 0 for passage in candidate.passages)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_no_more_passages_are_read_than_asked_for(library: Index, dense: bool) -> None:
+    vector = library.encoder.encode_queries([QUERY])[0] if dense else None
+    with library.reading():
+        numbers = library.store.numbers(library.sequence).tolist()
+        all_three = read_candidates(library, QUERY, vector, numbers, 3)
+        for count in (1, 2):
+            found = read_candidates(library, QUERY, vector, numbers, count)
+            for number in numbers:
+                assert found[number].passages == all_three[number].passages[:count]
+
+
 def test_texts_that_are_empty_or_have_no_end(words: Index) -> None:
     assert windows(words, "", " \n ").passages == ()
     assert windows(words, " ", "").passages == ()
@@ -163,4 +176,4 @@ def test_a_damaged_text_is_not_read(tmp_path: Path) -> None:
         store.execute("UPDATE contents SET text = 'a shiq at sea'")
     store.close()
     with Index.open(folder) as index, pytest.raises(DamagedIndexError, match="document 'b'"):
-        read_candidates(index, "ship", None, [1])
+        read_candidates(index, "ship", None, [1], PASSAGES)

@@ -1,7 +1,7 @@
 """The stage on tables of scores, against sorting in plain Python; and its depth by the clock."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ class Table:
     name: str = "table"
     content_hash: str = "0"
     precision: str = "fp32"
+    passages: int = 3
 
     def score(self, query: str, candidates: Sequence[Candidate]) -> list[Scored]:
         self.calls.append([candidate.number for candidate in candidates])
@@ -45,7 +46,7 @@ class Texts(Reading):
         super().__init__(None, "", None)  # type: ignore[arg-type]
         self._length = length
 
-    def candidates(self, numbers: Sequence[int]) -> list[Candidate]:
+    def candidates(self, numbers: Sequence[int], count: int) -> list[Candidate]:
         passage = CandidatePassage(number=None, text="x" * self._length, start=0, end=self._length)
         return [Candidate(number=number, title="", passages=(passage,)) for number in numbers]
 
@@ -183,33 +184,83 @@ def test_the_first_documents_are_reranked_even_where_time_is_short(clock: list[f
     request = Request(query="", depth=1000, rerank_budget_ms=1.0)
     assert pool_depth(Texts(), loaded, first, request) == 5
     assert pool_depth(Texts(), loaded, first, request) == 1
-    few = rank(np.arange(3), np.arange(3, 0, -1.0), names)
-    assert pool_depth(Texts(), Loaded(name="new", reranker=table), few, request) == 5  # all
+    for rows in range(4):
+        first = rank(np.arange(rows), np.arange(rows, 0, -1.0), names)
+        new = Loaded(name="new", reranker=table)
+        assert pool_depth(Texts(), new, first, request) == rows
+        shallow = replace(request, depth=1)
+        new = Loaded(name="new", reranker=table)
+        assert pool_depth(Texts(), new, first, shallow) == min(rows, 1)
 
 
-def test_speed_is_the_median_of_batches_that_are_large_enough(clock: list[float]) -> None:
+def test_a_warm_reranker_is_not_warmed_again(clock: list[float]) -> None:
+    table = Table(dict.fromkeys(range(9), 0.0), ms=0.5, clock=clock)
+    first = rank(np.arange(9), np.arange(9, 0, -1.0), names)
+    loaded = Loaded(name="table", reranker=table)
+    Texts().scores(loaded, [7, 8])
+    assert loaded.speed.known is None
+    request = Request(query="", depth=1000, rerank_budget_ms=30.0)
+    assert pool_depth(Texts(), loaded, first, request) == 6
+    assert table.calls == [[7, 8], [0, 1, 2, 3]]
+
+
+def test_after_a_slow_spell_the_depth_recovers(clock: list[float]) -> None:
+    table = Table(dict.fromkeys(range(99), 0.0), ms=100.0, clock=clock)
+    first = rank(np.arange(99), np.arange(99, 0, -1.0), names)
+    loaded = Loaded(name="table", reranker=table)
+    request = Request(query="", depth=1000, rerank_budget_ms=102.0)
+    depths = []
+    for query in range(18):
+        if query == 9:
+            table.ms = 0.5
+        reading = Texts()
+        depths.append(pool_depth(reading, loaded, first, request))
+        reading.scores(loaded, first.numbers[: depths[-1]].tolist())
+    assert depths[:9] == [5, *[1] * 8]
+    assert depths[9:] == [*[1] * 5, *[20] * 4]
+
+
+def test_reading_takes_from_the_time_too(clock: list[float]) -> None:
+    class Slow(Texts):
+        def lengths(self, numbers: Sequence[int], count: int) -> Iterator[int]:
+            for each in super().lengths(numbers, count):
+                clock[0] += 0.005
+                yield each
+
+    table = Table(dict.fromkeys(range(99), 0.0), ms=0.5, clock=clock)
+    first = rank(np.arange(99), np.arange(99, 0, -1.0), names)
+    loaded = Loaded(name="table", reranker=table)
+    request = Request(query="", depth=1000, rerank_budget_ms=102.0)
+    for reading, expected in ((Texts(), 20), (Texts(), 20), (Slow(), 10)):
+        assert pool_depth(reading, loaded, first, request) == expected
+
+
+def test_speed_is_the_median_of_the_batches_after_the_first(clock: list[float]) -> None:
     speed = Speed()
-    candidates = Texts().candidates(range(4))
+    candidates = Texts().candidates(range(4), 3)
 
     def batch(ms: float, count: int) -> None:
         with speed.measuring("", candidates[:count]):
             clock[0] += ms / 1000
 
-    batch(999.0, 3)
-    assert speed.known is None
-    for ms in (40.0, 80.0, 4000.0):
-        batch(ms, 4)
+    with speed.measuring("query", []):
+        clock[0] += 1.0
+    assert not speed.warm
+    batch(999.0, 4)
+    assert speed.warm and speed.known is None
+    for ms, count in ((10.0, 1), (80.0, 4), (4000.0, 4)):
+        batch(ms, count)
     assert speed.known == pytest.approx(2.0)
     with speed.measuring("query", []):
         clock[0] += 1.0
     assert speed.known == pytest.approx(2.0)
-    for _ in range(32):
+    for _ in range(9):
         batch(120.0, 4)
     assert speed.known == pytest.approx(3.0)
 
 
 @given(st.lists(st.integers(0, 50)), st.integers(0, 200))
 def test_as_many_as_fit(lengths: list[int], budget_ms: int) -> None:
-    count = fitting(iter(lengths), 2.0, budget_ms)
+    count = fitting(iter(lengths), 2.0, lambda: budget_ms)
     assert 2 * sum(lengths[:count]) <= budget_ms
     assert count == len(lengths) or 2 * sum(lengths[: count + 1]) > budget_ms
