@@ -53,16 +53,25 @@ def batches(
     """Group rows into batches of one padded length and at most `budget` tokens, longest first.
 
     A row's padded length is the next multiple of 16 of its own, so it is a function of the row
-    alone; padding never goes beyond `limit`, where the model's positions end.
+    alone; padding never goes beyond `limit`, where the model's positions end. What is left behind
+    the last full batch of a length goes in batches of 1, 2, 4, … rows: runtimes prepare, and keep
+    in memory, something for each shape that they meet, so there must be few.
     """
     by_length: dict[int, list[int]] = {}
     for row, length in enumerate(lengths):
         by_length.setdefault(padded_length(length, limit), []).append(row)
     for length in sorted(by_length, reverse=True):
         rows = by_length[length]
-        size = max(1, budget // length)
-        for start in range(0, len(rows), size):
+        start = 0
+        for size in _sizes(len(rows), max(1, budget // length)):
             yield length, rows[start : start + size]
+            start += size
+
+
+def _sizes(rows: int, most: int) -> Iterator[int]:
+    full, rest = divmod(rows, most)
+    yield from [most] * full
+    yield from (1 << bit for bit in reversed(range(rest.bit_length())) if rest >> bit & 1)
 
 
 def padded_length(length: int, limit: int) -> int:

@@ -245,6 +245,18 @@ def test_a_batch_is_bounded_in_tokens() -> None:
     assert [(length, len(rows)) for length, rows in found] == [(10_000, 1), (512, most), (512, 1)]
 
 
+@given(lengths=st.lists(st.lists(st.integers(1, 256), max_size=300), max_size=6))
+def test_few_shapes_are_met_however_many_texts_come(lengths: list[list[int]]) -> None:
+    shapes = {(length, len(rows)) for each in lengths for length, rows in batches(each, 256)}
+    for length, rows in shapes:
+        assert rows == BATCH_TOKENS // length or rows & (rows - 1) == 0
+
+
+def test_what_is_left_goes_in_halves() -> None:
+    found = [len(rows) for _, rows in batches([256] * 15, 256)]
+    assert found == [8, 4, 2, 1]
+
+
 def test_a_gpu_gets_larger_batches() -> None:
     assert (token_budget("cpu"), token_budget("cuda"), token_budget("cuda:1")) == (
         BATCH_TOKENS, 16_384, 16_384,
