@@ -9,9 +9,8 @@ import numpy as np
 from eval.collections import Collection
 from eval.measures import parse_measures
 from eval.results import Comparison
-from eval.significance import compare
 from eval.sweep import Values
-from eval.tuning import LARGEST_P, Plan, as_good_as_the_best, assign_folds
+from eval.tuning import LARGEST_P, Plan, as_good_as_the_best, assign_folds, compare_values
 from eval.ways import Ways
 from indexer.defaults import change_defaults
 from indexer.manifest import Defaults
@@ -95,11 +94,7 @@ class RerankTuner:
             choices=tuple(weights[choice] for choice in choices),
             mean_present=float(before.mean()),
             mean_tuned=float(held_out.mean()),
-            comparison=compare(
-                dict(zip(queries, held_out.tolist(), strict=True)),
-                dict(zip(queries, before.tolist(), strict=True)),
-                seed=self._plan.seed,
-            ),
+            comparison=compare_values(queries, held_out, before, self._plan.seed),
             curve=tuple(
                 (weight, mean)
                 for weight, mean in zip(weights, means, strict=True)

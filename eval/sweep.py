@@ -5,7 +5,7 @@ each setting is to fuse their candidates and to score the places that the measur
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -34,6 +34,26 @@ _Stage: TypeAlias = int | Literal["dense"]
 TOP = 1000
 
 
+class Counted:
+    """The queries of a collection, counted while they are searched."""
+
+    def __init__(self, collection: Collection) -> None:
+        """Start before the first query."""
+        self._collection = collection
+        self._done = 0
+
+    def position(self) -> float | None:
+        """Return the share of the queries that have been searched; None before the first."""
+        return self._done / len(self._collection.queries) if self._done else None
+
+    def each(self, progress: Progress) -> Iterator[tuple[int, str, str]]:
+        """Yield (place, query, text), and tell of every query when the next one is asked for."""
+        for place, (query, text) in enumerate(self._collection.queries.items()):
+            yield place, query, text
+            self._done += 1
+            progress(Step(phase="search", documents=self._done))
+
+
 class Sweep:
     """One pass over the queries of a collection, which only reads the index."""
 
@@ -42,11 +62,8 @@ class Sweep:
         self._index = index
         self._collection = collection
         self._measure = measure
-        self._done = 0
-
-    def position(self) -> float | None:
-        """Return the share of the queries that have been searched; None before the first."""
-        return self._done / len(self._collection.queries) if self._done else None
+        self._queries = Counted(collection)
+        self.position = self._queries.position
 
     def run(self, settings: Sequence[Setting], progress: Progress) -> Values:
         """Return the measure of every setting for every query, in the order of both."""
@@ -58,13 +75,11 @@ class Sweep:
             stack.enter_context(self._index.reading())
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="cloze-tune-"))
             retrieve = self._retrieval(settings, Path(scratch), progress)
-            for place, (query, text) in enumerate(queries.items()):
+            for place, query, text in self._queries.each(progress):
                 if text.strip():
                     found = retrieve(text)
                     ranked = [found.ranked(setting, top) for setting in settings]
                     values[:, place] = self._score(query, ranked)
-                self._done += 1
-                progress(Step(phase="search", documents=self._done))
         return values
 
     def _retrieval(

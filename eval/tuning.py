@@ -168,11 +168,7 @@ class Tuner:
             choices=tuple(settings[choice] for choice in choices),
             mean_present=float(before.mean()),
             mean_tuned=float(held_out.mean()),
-            comparison=compare(
-                dict(zip(queries, held_out.tolist(), strict=True)),
-                dict(zip(queries, before.tolist(), strict=True)),
-                seed=self._plan.seed,
-            ),
+            comparison=compare_values(queries, held_out, before, self._plan.seed),
             curve=_curve(settings, tuned, values),
         )
 
@@ -181,6 +177,12 @@ def _options(setting: Setting) -> Options:
     if setting.fusion is None:
         return {"depth": setting.depth}
     return {"fusion": setting.fusion, "weight": setting.weight, "depth": setting.depth}
+
+
+def compare_values(queries: Sequence[str], found: Values, before: Values, seed: int) -> Comparison:
+    """Compare two rows of values, a value a query."""
+    first, second = (dict(zip(queries, row.tolist(), strict=True)) for row in (found, before))
+    return compare(first, second, seed=seed)
 
 
 def assign_folds(queries: Sequence[str], folds: int, seed: int) -> NDArray[np.intp]:

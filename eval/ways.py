@@ -8,8 +8,8 @@ from eval.collections import Collection
 from eval.judgements import Qrels
 from eval.measures import cutoff, score
 from eval.runs import Run
-from eval.sweep import TOP, Values
-from indexer.progress import Progress, Step
+from eval.sweep import TOP, Counted, Values
+from indexer.progress import Progress
 from search.hits import Options
 from search.index import Index
 from search.runs import column
@@ -23,11 +23,8 @@ class Ways:
         self._index = index
         self._collection = collection
         self._measure = measure
-        self._done = 0
-
-    def position(self) -> float | None:
-        """Return the share of the queries that have been searched; None before the first."""
-        return self._done / len(self._collection.queries) if self._done else None
+        self._queries = Counted(collection)
+        self.position = self._queries.position
 
     def run(self, ways: Sequence[Options], progress: Progress) -> Values:
         """Return the measure of every way for every query, in the order of both.
@@ -38,10 +35,8 @@ class Ways:
         asked: list[Options] = [{**way, "top": top} for way in ways]
         values = np.zeros((len(ways), len(self._collection.queries)))
         with self._index.reading():
-            for place, (query, text) in enumerate(self._collection.queries.items()):
+            for place, query, text in self._queries.each(progress):
                 values[:, place] = self._query(query, text, asked)
-                self._done += 1
-                progress(Step(phase="search", documents=self._done))
         return values
 
     def _query(self, query: str, text: str, ways: Sequence[Options]) -> list[float]:

@@ -19,7 +19,7 @@ from indexer.manifest import EncoderSeal, check_encoder
 from indexer.models import find_model
 from indexer.preparation import passage_texts
 from indexer.runtime.checkpoint import Checkpoint
-from indexer.runtime.precision import Precision, finer, has, is_automatic, resolve
+from indexer.runtime.precision import Precision, can_quantise, finer, has, is_automatic, resolve
 
 if TYPE_CHECKING:
     from indexer.opened import OpenedIndex
@@ -61,12 +61,17 @@ def _open(index: "OpenedIndex", checkpoint: Checkpoint, precision: str | None) -
 
 def _candidates(index: "OpenedIndex", sealed: EncoderSeal) -> list[str]:
     """Return the precisions to try for queries: the documents', then the fastest here and finer."""
-    precision: Precision = resolve(None, index.device)
+    precision: Precision = resolve(index.precision, index.device)
     found: list[str] = [sealed.precision] if has(sealed.precision, index.device) else []
     while precision not in found:
         found.append(precision)
         precision = finer(precision, index.device)
-    if sealed.precision == "int8" and index.device == "cpu" and "int8" not in found:
+    if (
+        sealed.precision == "int8"
+        and index.device == "cpu"
+        and "int8" not in found
+        and can_quantise()
+    ):
         found.append("int8")  # slow without its instructions, but what the documents have
     return found
 

@@ -1,7 +1,7 @@
 """The forward pass in torch: on CUDA, where OpenVINO is missing, and as what it converts."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -73,9 +73,26 @@ def load_module(checkpoint: "AnyCheckpoint", dtype: torch.dtype) -> nn.Module:
 def _load_encoder(checkpoint: Checkpoint, dtype: torch.dtype) -> PooledEncoder:
     from transformers import AutoModel
 
+    encoder, missing = pretrained(AutoModel, checkpoint, dtype, "an encoder")
+    # Of BERT's pooler, which many files leave out, no output here is made.
+    refuse_missing((each for each in missing if "pooler" not in each.split(".")), checkpoint)
+    return PooledEncoder(encoder, checkpoint.pooling, normalize=checkpoint.normalize).eval()
+
+
+def pretrained(
+    kind: Any,  # noqa: ANN401 - transformers' automatic classes have no type of their own
+    checkpoint: "AnyCheckpoint",
+    dtype: torch.dtype,
+    what: str,
+) -> tuple[Any, list[str]]:
+    """Load what a transformers' automatic class makes of a checkpoint, and name missing weights.
+
+    Raises:
+        ClozeError: it can't be loaded as `what`.
+    """
     quiet_transformers()
     try:
-        encoder, loaded = AutoModel.from_pretrained(
+        module, loaded = kind.from_pretrained(
             checkpoint.folder,
             dtype=dtype,
             local_files_only=True,
@@ -84,16 +101,18 @@ def _load_encoder(checkpoint: Checkpoint, dtype: torch.dtype) -> PooledEncoder:
         )
     except Exception as error:  # transformers raises many kinds for one unloadable folder
         raise ClozeError(
-            f"{checkpoint.name} can't be loaded as an encoder ({one_line(error)}); fetch it again "
-            "or choose another --model"
+            f"{checkpoint.name} can't be loaded as {what} ({one_line(error)}); fetch it again or "
+            f"choose another {option(checkpoint)}"
         ) from error
-    # Of BERT's pooler, which many files leave out, no output here is made.
-    missing = [name for name in loaded["missing_keys"] if "pooler" not in name.split(".")]
-    refuse_missing(missing, checkpoint.name, "--model")
-    return PooledEncoder(encoder, checkpoint.pooling, normalize=checkpoint.normalize).eval()
+    return module, list(loaded["missing_keys"])
 
 
-def refuse_missing(missing: Iterable[str], name: str, option: str) -> None:
+def option(checkpoint: "AnyCheckpoint") -> str:
+    """Return the command line's option that names such a checkpoint."""
+    return "--model" if isinstance(checkpoint, Checkpoint) else "--rerank"
+
+
+def refuse_missing(missing: Iterable[str], checkpoint: "AnyCheckpoint") -> None:
     """Refuse a module whose files lack weights, which transformers would draw at random.
 
     Raises:
@@ -101,8 +120,8 @@ def refuse_missing(missing: Iterable[str], name: str, option: str) -> None:
     """
     if lacking := sorted(missing):
         raise ClozeError(
-            f"{name} lacks {len(lacking)} of its weights, {lacking[0]} the first; fetch it again, "
-            f"or train it, or choose another {option}"
+            f"{checkpoint.name} lacks {len(lacking)} of its weights, {lacking[0]} the first; fetch "
+            f"it again, or train it, or choose another {option(checkpoint)}"
         )
 
 
@@ -116,10 +135,9 @@ def try_out(module: nn.Module, checkpoint: "AnyCheckpoint", inputs: Iterable[Ten
         with torch.no_grad():
             module(*inputs)
     except Exception as error:  # whatever the code of an architecture raises
-        option = "--model" if isinstance(checkpoint, Checkpoint) else "--rerank"
         raise ClozeError(
             f"{checkpoint.name} does not run on token ids and mask ({one_line(error)}); choose "
-            f"another {option}"
+            f"another {option(checkpoint)}"
         ) from error
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from indexer.errors import ClozeError
-from indexer.runtime.eager import one_line, quiet_transformers, refuse_missing
+from indexer.runtime.eager import pretrained, refuse_missing
 
 if TYPE_CHECKING:
     from indexer.runtime.classifier import ClassifierCheckpoint
@@ -62,21 +61,10 @@ def load_classifier(checkpoint: "ClassifierCheckpoint", dtype: torch.dtype) -> P
     """
     from transformers import AutoModelForSequenceClassification
 
-    quiet_transformers()
-    try:
-        classifier, loaded = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint.folder,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except Exception as error:  # transformers raises many kinds for one unloadable folder
-        raise ClozeError(
-            f"{checkpoint.name} can't be loaded as a cross-encoder ({one_line(error)}); fetch it "
-            "again or choose another --rerank"
-        ) from error
-    refuse_missing(loaded["missing_keys"], checkpoint.name, "--rerank")
+    classifier, missing = pretrained(
+        AutoModelForSequenceClassification, checkpoint, dtype, "a cross-encoder"
+    )
+    refuse_missing(missing, checkpoint)
     _refine_head(classifier, checkpoint.labels)
     return PairScorer(classifier, checkpoint.labels, typed=_typed(classifier)).eval()
 

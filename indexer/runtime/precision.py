@@ -48,7 +48,7 @@ def has(precision: Precision, device: str) -> bool:
         return precision in ("fp32", _of_cuda())
     flags = processor_flags()
     if precision == "int8":
-        return bool(flags & _INT8_FLAGS) and _can_quantise()
+        return bool(flags & _INT8_FLAGS) and can_quantise()
     return precision == "fp32" or (precision == "bf16" and bool(flags & _BF16_FLAGS))
 
 
@@ -80,7 +80,8 @@ def _of_cuda() -> Precision:
     return "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "fp16"
 
 
-def _can_quantise() -> bool:
+def can_quantise() -> bool:
+    """Tell whether the packages that make int8 are there."""
     return all(importlib.util.find_spec(each) is not None for each in ("openvino", "nncf"))
 
 

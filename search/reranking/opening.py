@@ -1,6 +1,5 @@
 """Rerankers by the name that a user gives."""
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +54,8 @@ def _late(index: "Index") -> "Reranker":
 
 def _refuse_typo(name: str) -> None:
     """Refuse a short name that is nearly late or none, and no folder."""
+    from difflib import get_close_matches  # a search that names no reranker has no need of it
+
     near = get_close_matches(name.strip().lower(), (LATE, NONE), n=1)
     if near and "/" not in name and not Path(name).is_dir():
         raise ClozeError(
