@@ -14,23 +14,15 @@ from indexer.models import find_model
 from indexer.runtime.checkpoint import Checkpoint, read_checkpoint
 from indexer.runtime.eager import EagerForward
 from indexer.runtime.rows import TokenRow, padded
+from tests.indexer.least_folder import write, write_folder
 
 BERT = {"model_type": "bert", "hidden_size": 32, "max_position_embeddings": 128}
-
-
-def write(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     """The least that is a checkpoint; reading it opens no tensor."""
-    folder = tmp_path / "plain"
-    write(folder / "config.json", BERT)
-    write(folder / "tokenizer.json", {})
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
+    return write_folder(tmp_path / "plain", BERT)
 
 
 @pytest.fixture

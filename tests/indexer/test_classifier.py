@@ -1,6 +1,5 @@
 """Cross-encoder folders: what they say, every reason to turn one down, and their scores."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from indexer.runtime.model import read_tokenizer
 from indexer.runtime.pairs import PairTokenizer
 from indexer.runtime.rows import padded
 from tests.indexer.classifiers import FAMILIES, TYPED, edit_json, write_classifier
+from tests.indexer.least_folder import write, write_folder
 
 BERT = {
     "model_type": "bert", "hidden_size": 32, "max_position_embeddings": 128,
@@ -34,19 +34,10 @@ PAIRS = [
 ]
 
 
-def write(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     """The least that is a cross-encoder; reading it opens no tensor."""
-    folder = tmp_path / "plain"
-    write(folder / "config.json", BERT)
-    write(folder / "tokenizer.json", {})
-    (folder / "model.safetensors").write_bytes(b"weights")
-    return folder
+    return write_folder(tmp_path / "plain", BERT)
 
 
 @pytest.fixture(scope="module")

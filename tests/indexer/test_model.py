@@ -42,9 +42,8 @@ def model(
         precision: Precision,
         threads: int,
         *,
-        streams: int = 1,
         tokens: bool = False,
-        fallback: bool = False,
+        **_: object,
     ) -> Forward:
         return EagerForward(checkpoint, device, precision, threads, tokens=tokens)
 
