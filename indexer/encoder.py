@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.runtime.checkpoint import Checkpoint
-from indexer.runtime.model import Model
+from indexer.runtime.model import Model, Runner
 from indexer.runtime.precision import Precision
 from indexer.runtime.rows import TokenRow
 
@@ -57,6 +57,7 @@ class Encoder:
         self.device = device
         self.threads = threads
         self._model = Model(checkpoint, device=device, precision=precision, threads=threads)
+        self._runner: Runner | None = None
         self.tokenizer = self._model.tokenizer
         prompt = self.tokenizer.encode(checkpoint.document_prompt, add_special_tokens=True)
         # Tokens of every passage that are not its text: special ones, and the document prompt.
@@ -66,6 +67,13 @@ class Encoder:
     def precision(self) -> Precision:
         """The number format that the forward pass runs in."""
         return self._model.precision
+
+    def share(self, runner: Runner) -> None:
+        """Leave all forward passes from now on to a runner; see `Model.share`."""
+        self._runner = runner
+        self._model.share(runner)
+        if "_with_tokens" in self.__dict__:
+            self._with_tokens.share(runner)
 
     @property
     def unknown_id(self) -> int | None:
@@ -147,10 +155,13 @@ class Encoder:
     @cached_property
     def _with_tokens(self) -> Model:
         """The same model, with its hidden states as an output besides."""
-        return Model(
+        model = Model(
             self.checkpoint, device=self.device, precision=self.precision, threads=self.threads,
             tokens=True,
         )  # fmt: skip
+        if self._runner is not None:
+            model.share(self._runner)
+        return model
 
     def _token_vectors(self, texts: Sequence[str], prompt: str) -> list[TokenVectors]:
         found: dict[int, TokenVectors] = {}

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
+from typing import TypeAlias
 
 from indexer.batching import batches, refuse_duplicate, unique
 from indexer.changes import Changes, check_some
@@ -22,8 +23,14 @@ _LEXICAL_BATCH_FACTOR = 16
 _COMMIT_SECONDS = 10.0
 # Above this share of dead documents compaction starts by itself.
 _DEAD_SHARE = 0.1
+# Hears what was written, when it is durable and can be found.
+Published: TypeAlias = Callable[[Changes], None]
 # The vectors' file is written anew when at least this share of the documents was written.
 _REWRITE_SHARE = 0.05
+
+
+def tell_nobody(changes: Changes) -> None:
+    """Hear of what was published, where nobody asked to."""
 
 
 class Index(OpenedIndex):
@@ -39,12 +46,14 @@ class Index(OpenedIndex):
         sync: bool = False,
         duplicate: Callable[[Document], None] = refuse_duplicate,
         progress: Progress = silent,
+        published: Published = tell_nobody,
     ) -> Changes:
         """Add or replace documents; each batch is on disk when the next one is read.
 
         With `sync`, documents that did not come are deleted at the end. What is unchanged is
         neither encoded nor written again. `duplicate` hears of an id's second document in this
-        run, which is left out unless it raises; by default it does.
+        run, which is left out unless it raises; by default it does. `published` is called when all
+        that was written can be found, before vectors are saved and dead documents compacted.
 
         Raises:
             ClozeError: an id came twice; what was acknowledged before stays.
@@ -73,7 +82,7 @@ class Index(OpenedIndex):
             with contextlib.suppress(Exception):
                 self._finish(changes, progress)
             raise
-        self._finish(changes, progress)
+        self._finish(changes, progress, published)
         return changes
 
     def _settle(self, documents: list[Document]) -> None:
@@ -115,20 +124,32 @@ class Index(OpenedIndex):
             with self.store.transaction():
                 yield
 
-    def delete(self, ids: Sequence[str], *, progress: Progress = silent) -> int:
-        """Delete documents by id; return how many there were."""
+    def delete(
+        self,
+        ids: Sequence[str],
+        *,
+        progress: Progress = silent,
+        published: Published = tell_nobody,
+    ) -> int:
+        """Delete documents by id; return how many there were. `published` is as in `add`."""
         self.refresh()
         changes = Changes(deleted=self._delete(ids))
-        self._finish(changes, progress)
+        self._finish(changes, progress, published)
         return changes.deleted
 
-    def delete_matching(self, condition: Filter, *, progress: Progress = silent) -> int:
-        """Delete the documents that a filter passes; return how many there were."""
+    def delete_matching(
+        self,
+        condition: Filter,
+        *,
+        progress: Progress = silent,
+        published: Published = tell_nobody,
+    ) -> int:
+        """Delete the documents that a filter passes; `published` is as in `add`."""
         self.refresh()
         with self._writing():  # so that none is replaced between its selection and its end
             numbers = self.store.matching(condition, self.store.sequence).tolist()
             deleted = self.store.delete(list(self.store.ids(numbers).values()))
-        self._finish(Changes(deleted=deleted), progress)
+        self._finish(Changes(deleted=deleted), progress, published)
         return deleted
 
     def _delete(self, ids: Sequence[str]) -> int:
@@ -144,10 +165,13 @@ class Index(OpenedIndex):
             self.lexical.reload()
             self.lexical.catch_up(self.store, self.store.sequence)
 
-    def _finish(self, changes: Changes, progress: Progress) -> None:
+    def _finish(
+        self, changes: Changes, progress: Progress, published: Published = tell_nobody
+    ) -> None:
         """Bring what is derived up to the store, and compact where too much is dead."""
         self._commit_lexical(changes, progress)
         self.refresh()
+        published(changes)
         written = changes.added + changes.updated + changes.deleted
         progress(Step(phase="dense", documents=changes.documents))
         if self._worth_saving(written):

@@ -1,11 +1,11 @@
 """An index folder as it is read: opened, at one commit, with its encoder and its vectors."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from indexer.analysis import Analyzer
 from indexer.creation import Settings, check_settings, create
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from indexer.encoder import Encoder
     from indexer.token_vectors import TokenCoder
 
+# Gives an index its encoder by the checkpoint's name; `sealed_encoder.open_encoder` where none is
+# named.
+LoadEncoder: TypeAlias = Callable[["OpenedIndex", str], "Encoder"]
+
 
 class OpenedIndex:
     """The reading half of an index: one commit, until `refresh`, of store, postings and vectors."""
@@ -41,8 +45,10 @@ class OpenedIndex:
         device: str = "cpu",
         threads: int | None = None,
         precision: str | None = None,
+        load_encoder: LoadEncoder | None = None,
     ) -> None:
         """Open the structures of a folder that is an index; `open` is the way in."""
+        self._encoder_loader = load_encoder
         self.folder = folder
         self.device = device
         self.precision = precision
@@ -75,11 +81,13 @@ class OpenedIndex:
         threads: int | None = None,
         precision: str | None = None,
         progress: Progress = silent,
+        load_encoder: LoadEncoder | None = None,
     ) -> Self:
         """Open an index; with `settings`, create it where there is none.
 
         `precision` is the encoder's (fp32, bf16, int8); None goes by `CLOZE_PRECISION`, else by the
-        index, and for a new one by the processor.
+        index, and for a new one by the processor. `load_encoder` gives it where several handles
+        share one.
 
         Raises:
             ClozeError: it is no index, or was built with other settings than those asked for.
@@ -99,7 +107,9 @@ class OpenedIndex:
             )
         if settings is not None:
             check_settings(path, manifest, settings)
-        index = cls(path, device=device, threads=threads, precision=precision)
+        index = cls(
+            path, device=device, threads=threads, precision=precision, load_encoder=load_encoder
+        )
         if made is not None:
             index.__dict__["encoder"] = made
         elif settings is not None and settings.model is not None:
@@ -120,6 +130,11 @@ class OpenedIndex:
         """Close the index."""
         self.close()
 
+    @property
+    def version(self) -> str:
+        """The commit that is read, as a name: its data folder and its sequence number."""
+        return f"{self.manifest.data}:{self.sequence}"
+
     @cached_property
     def encoder(self) -> "Encoder":
         """The encoder of the manifest, loaded at first use and checked against it.
@@ -138,7 +153,7 @@ class OpenedIndex:
     def _load_encoder(self, model: str) -> "Encoder":
         from indexer.sealed_encoder import open_encoder
 
-        encoder = open_encoder(self, model)
+        encoder = (self._encoder_loader or open_encoder)(self, model)
         sealed = self.manifest.encoder
         if sealed is not None and sealed.name != encoder.checkpoint.name:
             self._reseal(replace(sealed, name=encoder.checkpoint.name))

@@ -84,6 +84,7 @@ class Answer:
             facets=self._facets() if request.facets else None,
             plan=self._plan() if request.explain else None,
             notices=() if self._reranked is None else self._reranked.notices(request),
+            index_version=self._index.version,
         )  # fmt: skip
         found.took["total"] = (perf_counter() - found.begin) * 1000
         return replace(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexer.errors import ClozeError
 from indexer.index import Index
@@ -14,7 +14,13 @@ from search.hits import Request, Results
 from search.reranking.loaded import Rerankers
 from search.reranking.opening import NONE
 from search.reranking.options import resolve_rerank
-from search.retrieval import Retrieved, retrieve
+from search.retrieval import Asked, Retrieved, retrieve
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from search.reranking.reranker import Reranker
 
 # What holds where neither the request nor the index says otherwise. The depth, candidates of each
 # retrieval, does not follow `top`, so that a longer list only adds to a shorter.
@@ -49,15 +55,67 @@ class SearchEngine:
             ClozeError: the index has no vectors for the mode asked for, a number is out of its
                 range, the filter names a field that no document has, or the reranker can't be had.
         """
+        (answer,) = self.search_many([request])
+        if isinstance(answer, ClozeError):
+            raise answer
+        return answer
+
+    def search_many(
+        self,
+        requests: Sequence[Request],
+        vectors: "Sequence[NDArray[np.float32] | None] | None" = None,
+    ) -> list[Results | ClozeError]:
+        """Answer queries at one commit, encoding them together; each as `search` would alone.
+
+        `vectors` are those that are known, [dimension], in the order of the queries. A query that
+        can't be answered gives its error, and leaves the others alone.
+        """
+        known = vectors or [None] * len(requests)
         with self.index.reading():
-            request = self._resolve(request)
-            if not request.query.strip():
+            resolved = [self._resolved(request) for request in requests]
+            asked = [
+                (place, _asked([request], known[place]))
+                for place, request in enumerate(resolved)
+                if isinstance(request, Request) and request.query.strip()
+            ]
+            retrieved = self._retrieve([each for _, each in asked])
+            founds = {place: found for (place, _), found in zip(asked, retrieved, strict=True)}
+            return [
+                self._answered(request, founds.get(place)) for place, request in enumerate(resolved)
+            ]
+
+    def _resolved(self, request: Request) -> Request | ClozeError:
+        try:
+            return self._resolve(request)
+        except ClozeError as error:
+            return error
+
+    def _retrieve(self, asked: Sequence[Asked]) -> list[Retrieved | ClozeError]:
+        """Run the first stages of all; where one of several can't, each by itself."""
+        try:
+            return [*retrieve(self.index, self._side, asked)]
+        except ClozeError as error:
+            if len(asked) == 1:
+                return [error]
+            return [found for each in asked for found in self._retrieve([each])]
+
+    def _answered(
+        self, request: Request | ClozeError, found: Retrieved | ClozeError | None
+    ) -> Results | ClozeError:
+        if isinstance(request, ClozeError):
+            return request
+        if isinstance(found, ClozeError):
+            return found
+        try:
+            if found is None:
                 return self._nothing(request)
-            results = self._answer(self._retrieve([request]), request).results()
+            results = self._answer(found, request).results()
             if request.filter is None:
                 return results
             misfits = self.index.store.misfits(request.filter, self.index.sequence)
-            return replace(results, notices=(*results.notices, *misfits))
+        except ClozeError as error:
+            return error
+        return replace(results, notices=(*results.notices, *misfits))
 
     def _nothing(self, request: Request) -> Results:
         store, fields = self.index.store, request.facets
@@ -66,6 +124,7 @@ class SearchEngine:
             mode=mode_of(request),
             total_matches=0 if request.filter is not None or request.count else None,
             facets=count_facets(store, fields, []) if fields else None,
+            index_version=self.index.version,
         )
 
     def rank(self, requests: Sequence[Request]) -> list[list[tuple[str, float]]]:
@@ -81,8 +140,16 @@ class SearchEngine:
             requests = [self._resolve(request) for request in requests]
             if not requests or not requests[0].query.strip():
                 return [[] for _ in requests]
-            found = self._retrieve(requests)
+            (found,) = retrieve(self.index, self._side, [_asked(requests)])
             return [self._answer(found, request).pairs() for request in requests]
+
+    def reranker(self, name: str) -> "Reranker":
+        """Return a reranker by its name: late, or a cross-encoder's checkpoint.
+
+        Raises:
+            ClozeError: it can't be had.
+        """
+        return self._rerankers.get(name).reranker
 
     def reranker_hash(self, name: str) -> str:
         """Return the hash of all but our code that a reranker's scores depend on.
@@ -90,18 +157,10 @@ class SearchEngine:
         Raises:
             ClozeError: the reranker can't be had.
         """
-        return self._rerankers.get(name).reranker.content_hash
+        return self.reranker(name).content_hash
 
     def _answer(self, found: Retrieved, request: Request) -> Answer:
         return Answer(self.index, found, request, self._rerankers)
-
-    def _retrieve(self, requests: Sequence[Request]) -> Retrieved:
-        modes = {request.mode for request in requests}
-        stages = {"lexical", "dense"} if "hybrid" in modes else {mode or "" for mode in modes}
-        return retrieve(
-            self.index, self._side, requests[0].query, stages=frozenset(stages),
-            depth=max(request.depth or 0 for request in requests), condition=requests[0].filter,
-        )  # fmt: skip
 
     def _resolve(self, request: Request) -> Request:
         """Fill in what the request leaves open: from the index's defaults, then the built-in."""
@@ -126,6 +185,16 @@ class SearchEngine:
         if request.rerank not in (None, NONE):
             self._rerankers.get(request.rerank)  # what is wrong with it is told at once
         return request
+
+
+def _asked(requests: Sequence[Request], vector: "NDArray[np.float32] | None" = None) -> Asked:
+    """Say what requests with the same query and filter need together."""
+    modes = {request.mode for request in requests}
+    stages = {"lexical", "dense"} if "hybrid" in modes else {mode or "" for mode in modes}
+    return Asked(
+        query=requests[0].query, stages=frozenset(stages), condition=requests[0].filter,
+        depth=max(request.depth or 0 for request in requests), vector=vector,
+    )  # fmt: skip
 
 
 def _first(*values: Any) -> Any:  # noqa: ANN401 - of whatever type they are

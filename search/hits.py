@@ -25,7 +25,8 @@ class Request:
     each retrieval fetches; None for fusion, weight or depth is the index's default. `passages` is
     how many of a hit's passages come back; `count` asks for an exact `total_matches` without a
     filter too. `facets` are metadata fields to count values of, `collapse` folds near-duplicates
-    into the best of them, `explain` asks how every score came about.
+    into the best of them, `explain` asks how every score came about; without `highlight` a hit has
+    the beginning of its best passage as its snippet, and no highlights.
 
     `rerank` is none, late or a cross-encoder, None the index's default; it reads the first
     `rerank_depth` documents of the ranking, whatever `top`, or as many as fit into
@@ -46,6 +47,7 @@ class Request:
     facets: tuple[str, ...] = ()
     collapse: bool = False
     explain: bool = False
+    highlight: bool = True
     rerank: str | None = None
     rerank_depth: int | None = None
     rerank_budget_ms: float | None = None
@@ -66,6 +68,7 @@ class Options(TypedDict, total=False):
     facets: tuple[str, ...]
     collapse: bool
     explain: bool
+    highlight: bool
     rerank: str | None
     rerank_depth: int | None
     rerank_budget_ms: float | None
@@ -158,7 +161,7 @@ class Results:
     """The answer to one query; `took_ms` tells milliseconds by stage.
 
     `notices` are lines for who asked, such as a filter that can match nothing; `facets` and `plan`
-    are None where they were not asked for.
+    are None where they were not asked for. `index_version` names the commit that was read.
     """
 
     query: str
@@ -169,6 +172,7 @@ class Results:
     notices: tuple[str, ...] = ()
     facets: Facets | None = None
     plan: "SearchPlan | None" = None
+    index_version: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `cloze search --json` prints, without what was not asked for."""

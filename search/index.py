@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, Unpack
 
 from indexer.filters import Filter, parse
 from indexer.index import Index as StoredIndex
+from indexer.index import Published, tell_nobody
 from indexer.progress import Progress, silent
 from search.engine import SearchEngine
 from search.hits import Options, Request, Results
@@ -67,14 +68,22 @@ class Index(StoredIndex):
         """
         return self._engine.rank([_request(query, filter, options) for options in ways])
 
-    def delete_matching(self, condition: Condition | Filter, *, progress: Progress = silent) -> int:
+    def delete_matching(
+        self,
+        condition: Condition | Filter,
+        *,
+        progress: Progress = silent,
+        published: Published = tell_nobody,
+    ) -> int:
         """Delete the documents that a filter passes, its text or JSON; return how many there were.
+
+        `published` is as in `add`.
 
         Raises:
             ClozeError: the filter is not valid for this index.
         """
         parsed = parse(condition) if isinstance(condition, str | Mapping) else condition
-        return super().delete_matching(parsed, progress=progress)
+        return super().delete_matching(parsed, progress=progress, published=published)
 
     def close(self) -> None:
         """Free files and threads."""

@@ -43,7 +43,7 @@ def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> t
         for stage, ranking in page.stages.items()
     }
     windows = _windows(index, found, request, documents)
-    terms = frozenset(index.analyzer.terms(request.query))
+    terms = frozenset(index.analyzer.terms(request.query) if request.highlight else ())
     hits = []
     ranked = zip(page.numbers, page.scores, strict=True)
     for rank, (number, score) in enumerate(ranked, request.offset + 1):

@@ -1,6 +1,6 @@
 """The first stages of a query: filter, BM25 postings and query vector side by side, vectors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,37 +48,63 @@ class Retrieved:
         self.took[stage] = (perf_counter() - begin) * 1000
 
 
-def retrieve(
-    index: Index,
-    side: Executor,
-    query: str,
-    *,
-    stages: frozenset[str],
-    depth: int,
-    condition: Filter | None,
-) -> Retrieved:
-    """Fetch the best `depth` documents of each stage, "lexical" and "dense".
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One query for the first stages: "lexical", "dense" or both, to a depth, maybe filtered.
 
-    Call it while the index is being read; the lexical stage runs on `side`, beside the encoder.
+    `vector` is the query's, [dimension], where it has been encoded before.
     """
-    found = Retrieved()
-    if condition is not None:
-        with found.timed("filter"):
-            found.allowed = index.store.matching(condition, index.sequence)
 
-    def lexical() -> Candidates:
-        with found.timed("lexical"):
-            best = index.lexical.search(query, depth, found.allowed)
-        return best.numbers, best.scores
+    query: str
+    stages: frozenset[str]
+    depth: int
+    condition: Filter | None = None
+    vector: "NDArray[np.float32] | None" = None
 
-    pending = side.submit(lexical) if "lexical" in stages else None
-    if "dense" in stages:
-        with found.timed("encode"):
-            found.vector = index.encoder.encode_queries([query])[0]
-        with found.timed("dense"):
-            near = index.dense.search(found.vector, depth, found.allowed)
-            found.plan, found.passages = near.plan, near.passages
-            found.candidates["dense"] = (near.numbers, near.scores)
-    if pending is not None:
-        found.candidates["lexical"] = pending.result()
-    return found
+
+def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retrieved]:
+    """Fetch each query's best `depth` documents of each stage.
+
+    Call it while the index is being read. Queries are encoded together; the lexical stage of all
+    runs on `side`, beside the encoder and the vectors.
+    """
+    founds = [Retrieved() for _ in asked]
+    pending = []
+    for each, found in zip(asked, founds, strict=True):
+        if each.condition is not None:
+            with found.timed("filter"):
+                found.allowed = index.store.matching(each.condition, index.sequence)
+        if "lexical" in each.stages:
+            pending.append((found, side.submit(_lexical, index, found, each)))
+    _encode(index, asked, founds)
+    for each, found in zip(asked, founds, strict=True):
+        if found.vector is not None:
+            with found.timed("dense"):
+                near = index.dense.search(found.vector, each.depth, found.allowed)
+                found.plan, found.passages = near.plan, near.passages
+                found.candidates["dense"] = (near.numbers, near.scores)
+    for found, future in pending:
+        found.candidates["lexical"] = future.result()
+    return founds
+
+
+def _lexical(index: Index, found: Retrieved, asked: Asked) -> Candidates:
+    with found.timed("lexical"):
+        best = index.lexical.search(asked.query, asked.depth, found.allowed)
+    return best.numbers, best.scores
+
+
+def _encode(index: Index, asked: Sequence[Asked], founds: Sequence[Retrieved]) -> None:
+    """Give what goes by vectors its query's, those that are missing in one pass of the encoder."""
+    missing = []
+    for each, found in zip(asked, founds, strict=True):
+        if "dense" in each.stages:
+            found.vector = each.vector
+            if each.vector is None:
+                missing.append((each, found))
+    if missing:
+        begin = perf_counter()
+        vectors = index.encoder.encode_queries([each.query for each, _ in missing])
+        took = (perf_counter() - begin) * 1000
+        for (_, found), vector in zip(missing, vectors, strict=True):
+            found.vector, found.took["encode"] = vector, took

@@ -1,10 +1,10 @@
 """A checkpoint ready to run: its tokenizer, and its forward pass over many rows."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from tokenizers import Tokenizer
 
@@ -15,6 +15,10 @@ from indexer.runtime.rows import PAD_MULTIPLE, TokenRow, batches, padded, token_
 
 # Batches that wait for each thread, so that none is idle and few results lie in memory.
 _AHEAD = 2
+
+# Batch by batch: places in the rows that were given, and what the model made of them.
+Ran: TypeAlias = Iterator[tuple[list[int], Outputs]]
+Runner: TypeAlias = Callable[["Model", Sequence[TokenRow]], Ran]
 
 
 @runtime_checkable
@@ -51,6 +55,7 @@ class Model:
         self.tokenizer = read_tokenizer(checkpoint)
         self._tokens = tokens
         self._automatic = is_automatic(precision)
+        self._runner: Runner | None = None
         self._forward = self._load(resolve(precision, device), streams=1)
 
     @property
@@ -58,8 +63,19 @@ class Model:
         """The number format that the forward pass runs in."""
         return self._forward.precision
 
-    def run(self, rows: Sequence[TokenRow]) -> Iterator[tuple[list[int], Outputs]]:
-        """Run rows, the longest first; yield batch by batch their places and their outputs.
+    def share(self, runner: Runner) -> None:
+        """Leave every `run` from now on to a runner, which calls `run_here` in a thread of its own.
+
+        Callers of several threads then share one model; what a row gives is the same.
+        """
+        self._runner = runner
+
+    def run(self, rows: Sequence[TokenRow]) -> Ran:
+        """Run rows, the longest first; yield batch by batch their places and their outputs."""
+        return self.run_here(rows) if self._runner is None else self._runner(self, rows)
+
+    def run_here(self, rows: Sequence[TokenRow]) -> Ran:
+        """Run rows in the calling thread, as `run` does where no runner was given.
 
         A few batches run one after another with all threads, many with a thread each.
         """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.runtime.model import Model
+from indexer.runtime.model import Model, Runner
 from indexer.runtime.pairs import PairTokenizer
 from search.reranking.reranker import Candidate, Scored
 
@@ -59,6 +59,10 @@ class CrossEncoder:
     def precision(self) -> str:
         """The number format that the forward pass runs in."""
         return self._model.precision
+
+    def share(self, runner: Runner) -> None:
+        """Leave all forward passes from now on to a runner; see `Model.share`."""
+        self._model.share(runner)
 
     @property
     def passages(self) -> int:

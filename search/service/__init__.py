@@ -1,0 +1,1 @@
+"""The search service without its protocol: queues, threads and one set of models."""
