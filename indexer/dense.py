@@ -5,7 +5,7 @@ replayed from the store into flat shards beside it.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from indexer import vector_file
 from indexer.approximate import Approximate
 from indexer.construction import Questions, Source, Told, Wish, build
 from indexer.errors import DamagedIndexError
+from indexer.kernel import is_exact
 from indexer.nearest import Nearest, nearest
 from indexer.records import PASSAGE_BITS
 from indexer.rows import Rows
 from indexer.shard import Shard
 from indexer.store import Store
 from indexer.stored_vectors import check_stored, read_rows
+from indexer.together import nearest_together
 
 # A file is built anew when it has grown by this factor since its index was trained.
 _OUTGROWN = 2
@@ -290,6 +292,25 @@ class Dense:
         parts = self._parts
         masks = [part.mask(allowed) for part in parts]
         return nearest(parts, masks, query, depth, self._pool, filtered=allowed is not None)
+
+    def search_many(
+        self,
+        queries: NDArray[np.float32],
+        depth: int,
+        allowed: Sequence[NDArray[np.int64] | None],
+    ) -> list[Nearest]:
+        """Search for several queries, [queries, dimension], each with what it may find.
+
+        Each gives what `search` gives; where all rows are scanned, they are read once for all.
+        """
+        parts = [part for part in self._parts if part.size]
+        norm = max((part.norm for part in parts), default=0.0)
+        if len(queries) < 2 or not parts or self._base or not is_exact(norm, queries):
+            return [
+                self.search(query, depth, its) for query, its in zip(queries, allowed, strict=True)
+            ]
+        masks = [None if its is None else [part.mask(its) for part in parts] for its in allowed]
+        return nearest_together(parts, masks, queries, depth, self._pool)
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
         """Return a document's passages with their scores, best first."""

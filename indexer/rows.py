@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.kernel import products
 from indexer.plan import Kind
 from indexer.records import PASSAGE_BITS
 
@@ -26,6 +28,11 @@ class Proposal:
     kind: Kind = "flat"
     effort: int | None = None
     recall: float | None = 1.0
+
+    def above(self, score: float) -> Self:
+        """Return those rows alone that have at least a score."""
+        kept = self.scores >= score
+        return replace(self, scores=self.scores[kept], rows=self.rows[kept])
 
 
 class Rows(ABC):
@@ -110,10 +117,8 @@ class Rows(ABC):
         """Return at least `limit` of the best rows that a mask leaves, or all if they are fewer."""
 
     def score(self, rows: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Multiply row by row in float32, summed per row, so that no row feels another."""
-        vectors = self.stored(rows).astype(np.float32)  # [rows, dimension]
-        scores: NDArray[np.float32] = np.einsum("ij,j->i", vectors, query)
-        return scores.astype(np.float64)
+        """Multiply rows with a query by the one kernel."""
+        return products(self.stored(rows), query)
 
 
 def greatest_norm(vectors: NDArray[np.float16]) -> float:

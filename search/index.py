@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias, Unpack
 
+from indexer.errors import ClozeError
 from indexer.filters import Filter, parse
 from indexer.index import Index as StoredIndex
 from indexer.index import Published, tell_nobody
@@ -35,6 +36,21 @@ class Index(StoredIndex):
             ClozeError: an option or the filter is not valid for this index.
         """
         return self._engine.search(_request(query, filter, options))
+
+    def search_many(
+        self, queries: Sequence[str], *, filter: Condition | None = None, **options: Unpack[Options]
+    ) -> list[Results]:
+        """Answer queries at one commit, each as `search` would; much faster together than alone.
+
+        Raises:
+            ClozeError: as `search`, of any of them.
+        """
+        asked = [_request(query, filter, options) for query in queries]
+        answers = self._engine.search_many(asked)
+        for answer in answers:
+            if isinstance(answer, ClozeError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, Results)]
 
     def reranker_hash(self, name: str) -> str:
         """Return the hash of all but our code that a reranker's scores depend on.

@@ -4,15 +4,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from indexer.filters import Filter
 from indexer.index import Index
 from indexer.plan import Plan
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from search.reranking.reading import Reading
@@ -77,12 +79,9 @@ def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retri
         if "lexical" in each.stages:
             pending.append((found, side.submit(_lexical, index, found, each)))
     _encode(index, asked, founds)
-    for each, found in zip(asked, founds, strict=True):
-        if found.vector is not None:
-            with found.timed("dense"):
-                near = index.dense.search(found.vector, each.depth, found.allowed)
-                found.plan, found.passages = near.plan, near.passages
-                found.candidates["dense"] = (near.numbers, near.scores)
+    for depth in {each.depth for each in asked if "dense" in each.stages}:
+        same = [each.depth == depth and "dense" in each.stages for each in asked]
+        _dense(index, list(compress(founds, same)), depth)
     for found, future in pending:
         found.candidates["lexical"] = future.result()
     return founds
@@ -92,6 +91,17 @@ def _lexical(index: Index, found: Retrieved, asked: Asked) -> Candidates:
     with found.timed("lexical"):
         best = index.lexical.search(asked.query, asked.depth, found.allowed)
     return best.numbers, best.scores
+
+
+def _dense(index: Index, founds: Sequence[Retrieved], depth: int) -> None:
+    """Search the vectors for queries that have theirs; the time is that of all together."""
+    begin = perf_counter()
+    vectors = np.stack([found.vector for found in founds if found.vector is not None])
+    nearest = index.dense.search_many(vectors, depth, [found.allowed for found in founds])
+    took = (perf_counter() - begin) * 1000
+    for found, near in zip(founds, nearest, strict=True):
+        found.plan, found.passages, found.took["dense"] = near.plan, near.passages, took
+        found.candidates["dense"] = (near.numbers, near.scores)
 
 
 def _encode(index: Index, asked: Sequence[Asked], founds: Sequence[Retrieved]) -> None:

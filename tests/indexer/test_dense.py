@@ -160,6 +160,56 @@ def test_ties_are_complete(
     store.close()
 
 
+def assert_same(found: Nearest, expected: Nearest) -> None:
+    assert found.numbers.tobytes() == expected.numbers.tobytes()
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert found.passages.tobytes() == expected.passages.tobytes()
+
+
+@pytest.mark.parametrize("depth", [1, 7, 300, 5000])
+def test_queries_together_give_what_each_gives_alone(
+    large: Store, threads_of_large: list[Dense], depth: int
+) -> None:
+    queries = unit_rows(6, 2).astype(np.float32)
+    queries[2] = np.frombuffer(next(large.vectors(-1))[1], np.float16)  # the one of many ties
+    everything = np.arange(1, 2001)
+    allowed = [None, everything[::3], None, everything[:0], everything, everything[5:6]]
+    for dense in threads_of_large:
+        together = dense.search_many(queries, depth, allowed)
+        for query, its, found in zip(queries, allowed, together, strict=True):
+            assert_same(found, dense.search(query, depth, its))
+            assert_nearest(found, brute_force(large, query, its), depth, 1e-6)
+
+
+@settings(max_examples=40)
+@given(
+    documents=st.lists(GRID, max_size=40),
+    depth=st.integers(1, 12),
+    threads=st.integers(1, 3),
+    gone=st.sets(st.integers(1, 40), max_size=8),
+    scale=st.sampled_from([1.0, 64.0]),  # the sums of the second are not exact in any order
+)
+def test_queries_together_have_all_ties(
+    tmp_path_factory: pytest.TempPathFactory,
+    documents: list[NDArray[np.float16]],
+    depth: int,
+    threads: int,
+    gone: set[int],
+    scale: float,
+) -> None:
+    store = Store(tmp_path_factory.mktemp("together") / "store.sqlite")
+    add(store, {f"{n}": rows for n, rows in enumerate(documents, 1)})
+    delete(store, *(f"{n}" for n in sorted(gone)))
+    dense = opened(store, threads)
+    queries = np.zeros((2, DIMENSION), dtype=np.float32)
+    queries[:, :3] = np.array([[1, 1, 0.5], [0, -1, 1]]) * scale
+    for query, found in zip(queries, dense.search_many(queries, depth, [None, None]), strict=True):
+        assert_same(found, dense.search(query, depth))
+        assert_nearest(found, brute_force(store, query), depth, 0.0)
+    dense.close()
+    store.close()
+
+
 @pytest.mark.parametrize("depth", [1, 4, 90])
 def test_a_document_of_many_passages_does_not_crowd_out_the_others(
     store: Store, depth: int

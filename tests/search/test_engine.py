@@ -1,6 +1,7 @@
 """The engine end to end over a tiny model: pages, edges, filters, and what a hit says of itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
-from search.hits import Fusion, Hit, Mode, Results
+from indexer.filters import parse
+from search.engine import SearchEngine
+from search.hits import Fusion, Hit, Mode, Request, Results
 from search.index import Index
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
@@ -291,3 +294,61 @@ def test_a_deleted_document_is_gone_at_once(tiny_model: Path, tmp_path: Path) ->
         assert ids(index.search("ship", mode="lexical")) == []
         assert set(ids(index.search("ship", mode="dense"))) == {"b", "c"}
         assert index.search("grass", top=1).hits[0].snippet == "only grass"
+
+
+def timeless(results: Results | ClozeError) -> object:
+    if isinstance(results, ClozeError):
+        return str(results)
+    return replace(results, took_ms={})
+
+
+def test_queries_together_are_answered_as_each_alone(library: Index) -> None:
+    engine = SearchEngine(library)
+    texts = [QUERY, "", "fish in the river", "zzz", "the king of the mountain", "water"]
+    requests = [
+        *(Request(query=text, mode=mode) for text in texts for mode in (None, *MODES)),
+        Request(query=QUERY, filter=parse("year < 2005"), facets=("year",), count=True),
+        Request(query=QUERY, depth=7, fusion="rrf"),
+        Request(query=QUERY, collapse=True, offset=3, passages=2),
+        Request(query=QUERY, filter=parse("nowhere = 1")),
+        Request(query=QUERY, weight=7),
+        Request(query="", facets=("nowhere",)),
+    ]
+    together = engine.search_many(requests)
+    assert all(isinstance(each, ClozeError) for each in together[-3:])
+    for request, found in zip(requests, together, strict=True):
+        (alone,) = engine.search_many([request])
+        assert timeless(found) == timeless(alone)
+    vectors = [None if n % 2 else library.encoder.encode_queries([r.query])[0]
+               for n, r in enumerate(requests)]  # fmt: skip
+    assert [*map(timeless, engine.search_many(requests, vectors))] == [*map(timeless, together)]
+    engine.close()
+
+
+def test_the_library_answers_many(library: Index) -> None:
+    texts = ["water", "a fish", ""]
+    assert [*map(timeless, library.search_many(texts, top=3))] == [
+        timeless(library.search(text, top=3)) for text in texts
+    ]
+    with pytest.raises(ClozeError, match="nowhere"):
+        library.search_many(texts, filter="nowhere = 1")
+
+
+def test_without_highlights_a_snippet_is_the_beginning_of_the_passage(library: Index) -> None:
+    plain = library.search(QUERY, top=20, highlight=False).hits
+    marked = library.search(QUERY, top=20).hits
+    assert without_rank(plain) == without_rank(marked)
+    assert not any(hit.highlights for hit in plain)
+    assert any(hit.highlights for hit in marked)
+    assert all(hit.snippet_start == hit.passage.start for hit in plain)
+
+
+def test_the_version_names_the_commit(tiny_model: Path, tmp_path: Path) -> None:
+    with Index.open(tmp_path / "index", Settings(model=str(tiny_model))) as index:
+        before = index.search("water").index_version
+        published: list[str] = []
+        index.add(
+            [Document(id="a", text="water")],
+            published=lambda _: published.append(index.search("water").index_version),
+        )
+        assert index.search("water").index_version == published[0] != before
