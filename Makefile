@@ -30,7 +30,7 @@ types: $(TO_DEVELOP) ## check types
 test: lint types ## check style and types, then run every test
 	$(BIN)/python -m pytest
 
-demo: $(TO_RUN) ## index a small collection and ask it three questions
+demo: $(TO_RUN) ## index a small collection, ask it three questions, serve it at PORT
 	$(BIN)/cloze demo --port $(PORT)
 
 wheel: $(TO_DEVELOP) ## build the wheel into dist/

@@ -18,7 +18,10 @@ from indexer.commands.build import index
 from indexer.commands.change import compact, delete, reindex
 from indexer.commands.defaults import defaults
 from indexer.commands.look import doctor, export, info, show, verify
-from search.commands import demo, search
+from search.commands.demo import demo
+from search.commands.key import key
+from search.commands.search import search
+from search.commands.serve import serve
 
 if TYPE_CHECKING:
     from indexer.creation import Settings
@@ -37,14 +40,15 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    index, search, delete, compact, reindex, defaults, show, export, info, verify, backup, restore,
-    doctor, demo,
+    index, search, serve, delete, compact, reindex, defaults, show, export, info, verify, backup,
+    restore, doctor, demo,
 ):  # fmt: skip
     app.command()(command)
 app.command("eval")(evaluate)
 for evaluation in (compare, tune, judge, reproduce):
     app.command()(evaluation)
 app.add_typer(collection, name="collection")
+app.add_typer(key, name="key")
 app.add_typer(bench, name="bench")
 
 

@@ -12,11 +12,13 @@ _VARIABLES = (
 )
 
 
-def budget(threads: int | None = None) -> int:
+def budget(threads: int | None = None, *, blas: int | None = None) -> int:
     """Fix the number of threads for torch, OpenVINO, FAISS, BLAS and tokenizers, and return it.
 
     An argument wins over `CLOZE_THREADS`, that over the processors this process may use. Call it
-    before numpy or torch is imported: they read their variables once.
+    before numpy or torch is imported: they read their variables once. `blas` are the threads of
+    each product of matrices, where the callers themselves run side by side; others of OpenBLAS
+    would spin between two products.
 
     Raises:
         ClozeError: `CLOZE_THREADS` is no number of threads.
@@ -27,5 +29,7 @@ def budget(threads: int | None = None) -> int:
     chosen = threads or int(asked or 0) or len(os.sched_getaffinity(0))
     for variable in _VARIABLES:
         os.environ[variable] = str(chosen)
+    if blas is not None:
+        os.environ["OPENBLAS_NUM_THREADS"] = str(blas)
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if chosen > 1 else "false"
     return chosen

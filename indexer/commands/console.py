@@ -19,7 +19,10 @@ Threads: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[
     str,
-    typer.Option(help="Where the model runs: auto, cpu or cuda (auto: cuda where there is one)"),
+    typer.Option(
+        envvar="CLOZE_DEVICE",
+        help="Where the model runs: auto, cpu or cuda (auto: cuda where there is one)",
+    ),
 ]
 Precision: TypeAlias = Annotated[
     str | None,

@@ -1,6 +1,5 @@
-"""`cloze search` and `cloze demo`."""
+"""`cloze search`."""
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,18 +14,10 @@ from indexer.commands.console import (
     notice,
     progress_bar,
     resolve_device,
-    tell,
 )
-from search.telling import tell_results
 
 if TYPE_CHECKING:
     from search.index import Index
-
-_DEMO_QUERIES = (
-    ("compute the distance between every pair of points", None),
-    ("run a function in another thread and wait for its result", "package = stdlib"),
-    ("nearest neighbour search that fits in less memory", "package in (faiss, scipy)"),
-)
 
 
 def search(
@@ -108,6 +99,7 @@ def search(
     if run is not None:
         _check_writable(run)
     from search.index import Index
+    from search.telling import tell_results
 
     options: dict[str, Any] = {
         "top": top, "offset": offset, "mode": mode, "fusion": fusion, "weight": weight,
@@ -166,39 +158,3 @@ def _check_writable(path: str) -> None:
         raise ClozeError(f"--run {path} is a folder; name a file")
     if not Path(path).absolute().parent.is_dir():
         raise ClozeError(f"--run {path}: its folder does not exist; make it first")
-
-
-def demo(
-    port: Annotated[int, typer.Option(help="Kept for the service that will show the demo")] = 8000,
-    packages: Annotated[
-        str, typer.Option(help="Index the docstrings of these packages instead, e.g. torch,pandas")
-    ] = "",
-    device: Device = "auto",
-    threads: Threads = None,
-) -> None:
-    """Index the docstrings of this Python's packages and answer three questions about them."""
-    from indexer.threads import budget
-
-    budget(threads)
-    from indexer.caches import cache_home
-    from indexer.corpus import Corpus
-    from indexer.creation import Settings
-    from search.index import Index
-
-    corpus = Corpus([f"docstrings:{packages}" if packages else "docstrings"])
-    folder = cache_home() / "demo"
-    notice(f"Indexing the docstrings of installed packages into {folder}: minutes, the first time")
-    with (
-        progress_bar(corpus.position, quiet=False) as progress,
-        Index.open(
-            folder, Settings(), device=resolve_device(device), threads=threads, progress=progress
-        ) as opened,
-    ):
-        changes = opened.add(corpus, sync=True, progress=progress)
-        counts = opened.store.counts()
-        notice(f"{changes.documents:,} docstrings, {counts['passages']:,} passages")
-        for query, condition in _DEMO_QUERIES:
-            suffix = f"  --filter '{condition}'" if condition else ""
-            tell(f'\n$ cloze search {folder} "{query}"{suffix} --top 3')
-            tell_results(opened.search(query, top=3, filter=None if packages else condition))
-    tell(f'\nAsk it yourself: {sys.argv[0]} search {folder} "…"')
