@@ -85,6 +85,13 @@ class Encoder:
         """Return the vectors of queries, with the checkpoint's query prompt: [texts, dimension]."""
         return self._encode([self.checkpoint.query_prompt + text for text in texts])
 
+    def vectors(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
+        """Return the vectors of texts that are tokenised already: [rows, dimension]."""
+        vectors = np.empty((len(rows), self.checkpoint.dimension), dtype=np.float32)
+        for places, (found, *_) in self._model.run(rows):
+            vectors[places] = found
+        return vectors
+
     def encode_documents(
         self, texts: Sequence[str], *, encoded: Callable[[int], None] | None = None
     ) -> NDArray[np.float32]:

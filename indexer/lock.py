@@ -10,6 +10,11 @@ from pathlib import Path
 
 from indexer.errors import ClozeError
 
+
+class LockedError(ClozeError):
+    """Another process writes, and has not finished within the time to wait for it."""
+
+
 WAIT_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
@@ -19,7 +24,7 @@ def writer_lock(folder: Path, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock for one write; the kernel frees it when the process dies.
 
     Raises:
-        ClozeError: another process held it for longer than `wait` seconds; it is named.
+        LockedError: another process held it for longer than `wait` seconds; it is named.
     """
     path = folder / "lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -41,7 +46,7 @@ def _acquire(descriptor: int, path: Path, wait: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "a process"
-                raise ClozeError(
+                raise LockedError(
                     f"{path.parent} is being written by {holder}, which held its lock for over "
                     f"{wait:g} s; wait for it to finish, or stop it, and run this again"
                 ) from None

@@ -70,6 +70,7 @@ class OpenedIndex:
             self.store.close()
         self._purges = self.store.purges
         self.sequence = self.lexical.covered
+        self._inode = self.store.path.stat().st_ino
 
     @classmethod
     def open(
@@ -195,10 +196,14 @@ class OpenedIndex:
     def refresh(self) -> None:
         """Move to the newest commit that is whole; call it between two queries.
 
-        After another process has reindexed, that is a commit of the new data.
+        After another process has reindexed, or put another index in its place, that is a commit of
+        the new data; while the folder is away, the commit that was read last stays.
         """
-        if stamp(self.folder) != self._seen:
-            self._follow()
+        try:
+            if stamp(self.folder) != self._seen:
+                self._follow()
+        except FileNotFoundError:
+            return
         state = (self.store.sequence, self.store.purges)
         if state == (self.sequence, self._purges):
             return
@@ -214,7 +219,8 @@ class OpenedIndex:
         self.manifest = with_unsealed(self.manifest, manifest)
         if "dense" in self.__dict__:
             self.dense.wish = replace(self.dense.wish, faiss=manifest.faiss, recall=manifest.recall)
-        if manifest != self.manifest:
+        store = self.folder / manifest.data / self.store.path.name
+        if manifest != self.manifest or store.stat().st_ino != self._inode:
             OpenedIndex.close(self)
             for loaded in ("dense", "encoder", "token_coder"):
                 self.__dict__.pop(loaded, None)

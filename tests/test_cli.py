@@ -114,7 +114,9 @@ def test_search_as_json(
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     results = json.loads(ended.stdout)
-    assert set(results) == {"query", "mode", "hits", "total_matches", "took_ms", "notices"}
+    assert set(results) == {
+        "query", "mode", "hits", "total_matches", "took_ms", "notices", "index_version",
+    }  # fmt: skip
     assert (results["query"], results["mode"], len(results["hits"])) == (
         "supersonic ship",
         "hybrid",

@@ -6,6 +6,7 @@ import typer
 
 from eval.commands.bench_options import Corpus, Documents, Model
 from eval.commands.bench_runtime import bench_encode, bench_query, bench_rerank
+from eval.commands.bench_serve import bench_serve
 from eval.commands.extras import check_installed
 from indexer.commands.console import IndexFolder, Threads, emit, notice
 
@@ -17,6 +18,7 @@ bench = typer.Typer(
 bench.command("encode")(bench_encode)
 bench.command("query")(bench_query)
 bench.command("rerank")(bench_rerank)
+bench.command("serve")(bench_serve)
 
 Plot = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw the result as a picture")]
 

@@ -87,15 +87,24 @@ class Model:
             return
         forward = self._streams
         waiting: deque[tuple[list[int], Future[Outputs]]] = deque()
-        with ThreadPoolExecutor(max_workers=self.threads) as pool:
+        try:
             for length, places in work:
                 if len(waiting) >= _AHEAD * self.threads:
                     done, future = waiting.popleft()
                     yield done, future.result()
                 chosen = [rows[place] for place in places]
-                waiting.append((places, pool.submit(_run, forward, chosen, length)))
-            for done, future in waiting:
+                waiting.append((places, self._pool.submit(_run, forward, chosen, length)))
+            while waiting:
+                done, future = waiting.popleft()
                 yield done, future.result()
+        finally:  # the caller may have had enough
+            for _, future in waiting:
+                future.cancel()
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        """The streams' threads, which stay: what a runtime sets up for a thread is not made anew."""
+        return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="model")
 
     @cached_property
     def _streams(self) -> Forward:

@@ -494,3 +494,19 @@ def test_the_manifest_is_sealed_as_asked(dense_index: Index, tiny_model: Path) -
     assert manifest.encoder.precision == dense_index.encoder.precision
     assert (manifest.encoder.dimension, manifest.encoder.max_tokens) == (64, 64)
     assert (manifest.passage_tokens, manifest.passage_overlap) == (32, 8)
+
+
+def test_another_index_in_its_place_is_followed(tmp_path: Path) -> None:
+    for name, text in (("one", "a red ship"), ("two", "a blue ship")):
+        with Index.open(tmp_path / name, Settings(lexical_only=True)) as index:
+            index.add([Document(id=name, text=text)])
+    with Index.open(tmp_path / "one") as index:
+        (tmp_path / "one").rename(tmp_path / "old")
+        with index.reading():  # while there is none, what was read last stays
+            assert list(index.store.live_ids()) == ["one"]
+        (tmp_path / "two").rename(tmp_path / "one")
+        with index.reading():
+            assert list(index.store.live_ids()) == ["two"]
+        index.add([Document(id="three", text="a boat")])
+    with Index.open(tmp_path / "one") as index:
+        assert sorted(index.store.live_ids()) == ["three", "two"]
