@@ -103,7 +103,7 @@ class Model:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        """The streams' threads, which stay: what a runtime sets up for a thread is not made anew."""
+        """The threads of the streams, kept with what a runtime sets up for each of them."""
         return ThreadPoolExecutor(max_workers=self.threads, thread_name_prefix="model")
 
     @cached_property
