@@ -25,7 +25,7 @@ from indexer.rows import Rows
 from indexer.shard import Shard
 from indexer.store import Store
 from indexer.stored_vectors import check_stored, read_rows
-from indexer.together import nearest_together
+from indexer.together import LEAST, nearest_together
 
 # A file is built anew when it has grown by this factor since its index was trained.
 _OUTGROWN = 2
@@ -305,7 +305,7 @@ class Dense:
         """
         parts = [part for part in self._parts if part.size]
         norm = max((part.norm for part in parts), default=0.0)
-        if len(queries) < 2 or not parts or self._base or not is_exact(norm, queries):
+        if len(queries) < LEAST or not parts or self._base or not is_exact(norm, queries):
             return [
                 self.search(query, depth, its) for query, its in zip(queries, allowed, strict=True)
             ]

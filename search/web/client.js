@@ -4,7 +4,7 @@ const BASE = new URL("../v1/", import.meta.url);
 const KEY = "cloze.key";
 
 /** The service said no; `message` is its sentence. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(message, status, seconds) {
     super(message);
     this.status = status;
@@ -14,7 +14,7 @@ export class Refusal extends Error {
 }
 
 /** There was no answer from the service. */
-export class Unreachable extends Error {
+class Unreachable extends Error {
   constructor() {
     super("");
     this.passing = true;
@@ -41,7 +41,7 @@ export function keptKey() {
   }
 }
 
-/** Send JSON, or get where there is no body; return the answer's JSON or throw one of the above. */
+/** Send JSON, or get where there is no body; return the answer's JSON or throw a Refusal or Unreachable. */
 export async function ask(path, { body, signal } = {}) {
   const headers = { Accept: "application/json" };
   if (body) headers["Content-Type"] = "application/json";

@@ -9,7 +9,7 @@ import { formatWay } from "./state.js";
 const SHOWN = 10;
 
 /** How a way to search is called. */
-export function wayName({ mode, rerank }) {
+function wayName({ mode, rerank }) {
   if (rerank === null || rerank === "none") return label(mode);
   return `${label(mode)} + ${label(rerank)}`;
 }

@@ -35,13 +35,15 @@ function alignedRow({ word, start, end, similarity }, text) {
   return [word, end ? slice(text, start, end) : label("inTitle"), score(similarity)];
 }
 
+const columnHead = (head) => element("th", { scope: "col" }, label(head));
+
 function table(title, heads, rows) {
   if (!rows.length) return null;
   return element(
     "table",
     { class: title },
     element("caption", {}, label(title)),
-    element("thead", {}, element("tr", {}, heads.map((head) => element("th", { scope: "col" }, label(head))))),
+    element("thead", {}, element("tr", {}, heads.map(columnHead))),
     element(
       "tbody",
       {},

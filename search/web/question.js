@@ -4,13 +4,13 @@ const MOST_FIELDS = 8;
 const COMPARED = 30; // hits fetched a side, so that a change of rank is known beyond those shown
 
 /** The fields to count values of: those that most documents have. */
-export function facetFields(index) {
+function facetFields(index) {
   const fields = [...(index.fields ?? [])].sort((a, b) => b.documents - a.documents);
   return fields.slice(0, MOST_FIELDS).map((field) => field.name);
 }
 
 /** A filter that all chosen values pass, null without any. */
-export function filterOf(filters) {
+function filterOf(filters) {
   if (!filters.length) return null;
   return { and: filters.map(({ field, value }) => ({ [field]: { eq: value } })) };
 }

@@ -11,7 +11,8 @@ export function drawSettings(place, state, index, go, orElse) {
   const drawn = [
     !comparing && choice("mode", index.modes, way.mode, (mode) => go({ mode })),
     !comparing && choice("rerank", index.rerankers, way.rerank, (rerank) => go({ rerank })),
-    waysOf(index).length > 1 && compareSwitch(comparing, () => go({ compare: comparing ? null : twoWays(way, index) })),
+    waysOf(index).length > 1 &&
+      compareSwitch(comparing, () => go({ compare: comparing ? null : twoWays(way, index) })),
   ];
   replaceKeepingFocus(place, drawn.filter(Boolean), orElse);
 }

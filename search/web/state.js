@@ -3,17 +3,13 @@
 export const PAGE = 10;
 const MOST = 100;
 
-export const START = Object.freeze({
-  query: "",
-  mode: null, // null is the server's default
-  rerank: null,
-  filters: [], // [{field, value}]; all must hold
-  compare: null, // [way, way], a way being {mode, rerank}
-  open: null, // the id of the document in view
-  top: PAGE,
-});
-
-/** Read the state from an address's query string; what makes no sense there is as if absent. */
+/**
+ * Read the state from an address's query string; what makes no sense there is as if absent.
+ *
+ * `mode` and `rerank` are null for the server's default, `filters` are [{field, value}] that must
+ * all hold, `compare` is null or two ways to search, each {mode, rerank}; `open` is the id of the
+ * document in view, or null.
+ */
 export function parseState(search) {
   const fields = new URLSearchParams(search);
   return {
@@ -61,7 +57,7 @@ function parseValue(text) {
 /** A way to search as one word: a mode, or a mode and a reranker. */
 export const formatWay = ({ mode, rerank }) => (rerank === null ? mode : `${mode}.${rerank}`);
 
-export function parseWay(text) {
+function parseWay(text) {
   const dot = text.indexOf(".");
   if (dot < 0) return { mode: text, rerank: null };
   return { mode: text.slice(0, dot), rerank: text.slice(dot + 1) };

@@ -36,9 +36,10 @@ function bar(stages) {
   let left = 0;
   const pieces = stages.map(({ ms }, place) => {
     const width = (ms / whole) * WIDTH;
-    const piece = drawn("rect", { x: left, width: Math.max(0, width - 1), height: 6, class: `t${place % 4}` });
+    const x = left;
     left += width;
-    return piece;
+    const shade = `t${place % 4}`;
+    return drawn("rect", { x, width: Math.max(0, width - 1), height: 6, class: shade });
   });
   return drawn("svg", { class: "bar", viewBox: `0 0 ${WIDTH} 6`, "aria-hidden": "true" }, pieces);
 }

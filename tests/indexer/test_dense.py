@@ -201,9 +201,9 @@ def test_queries_together_have_all_ties(
     add(store, {f"{n}": rows for n, rows in enumerate(documents, 1)})
     delete(store, *(f"{n}" for n in sorted(gone)))
     dense = opened(store, threads)
-    queries = np.zeros((2, DIMENSION), dtype=np.float32)
-    queries[:, :3] = np.array([[1, 1, 0.5], [0, -1, 1]]) * scale
-    for query, found in zip(queries, dense.search_many(queries, depth, [None, None]), strict=True):
+    queries = np.zeros((6, DIMENSION), dtype=np.float32)
+    queries[:, :3] = np.array([[1, 1, 0.5], [0, -1, 1]] * 3) * scale
+    for query, found in zip(queries, dense.search_many(queries, depth, [None] * 6), strict=True):
         assert_same(found, dense.search(query, depth))
         assert_nearest(found, brute_force(store, query), depth, 0.0)
     dense.close()
