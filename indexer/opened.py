@@ -133,8 +133,9 @@ class OpenedIndex:
 
     @property
     def version(self) -> str:
-        """The commit that is read, as a name: its data folder and its sequence number."""
-        return f"{self.manifest.data}:{self.sequence}"
+        """The commit that is read, as a name: its sequence number, and the data it is of."""
+        data = self.manifest.data
+        return f"{self.sequence}" if data == "." else f"{data}:{self.sequence}"
 
     @cached_property
     def encoder(self) -> "Encoder":

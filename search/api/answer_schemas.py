@@ -122,6 +122,7 @@ class DocumentAnswer(BaseModel):
     title: str
     text: str
     metadata: dict[str, Any]
+    index_version: str
 
 
 class WrittenAnswer(BaseModel):

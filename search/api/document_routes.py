@@ -33,6 +33,7 @@ _ID = {
         parameter("id", "The document's id, percent-encoded", example="d1", place="path")
     ]
 }
+_SHOWN = ("id", "title", "text", "metadata")
 _WRITTEN: dict[int | str, dict[str, Any]] = {
     200: {"model": WrittenAnswer, "description": "The change is on disk and searchable."}
 }
@@ -53,7 +54,8 @@ async def read(request: Request) -> Response:
     found = await settled(request, service_of(request).document(id, deadline_of(request)))
     if found is None:
         raise _unknown(id)
-    return answer(found)
+    document = {name: getattr(found.document, name) for name in _SHOWN}
+    return answer(document | {"index_version": found.version})
 
 
 @router.put(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from indexer.documents import Document
 from indexer.errors import ClozeError
 from search.hits import Request, Results
 from search.reranking.opening import NONE
@@ -61,6 +62,14 @@ def search_for(requests: Sequence[Request], served: "Served", deadline: float) -
 def _is_slow(request: Request, default: str) -> bool:
     name = default if request.rerank is None else request.rerank
     return request.explain or name != NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A document as one commit of the index, named by its version, has it."""
+
+    document: Document
+    version: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

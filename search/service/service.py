@@ -16,7 +16,7 @@ from search.service.encoding import QueryEncoding
 from search.service.errors import StoppingError
 from search.service.gate import Gate
 from search.service.handles import Handles
-from search.service.jobs import Call, Search, search_for
+from search.service.jobs import Call, Read, Search, search_for
 from search.service.lanes import Lane
 from search.service.life import Life
 from search.service.models import Models
@@ -154,12 +154,15 @@ class Service:
             if its := [search for search in searches if search.slow is slow]:
                 lane.waiting.put(its)
 
-    def document(self, id: str, deadline: float) -> "Future[Document | None]":
+    def document(self, id: str, deadline: float) -> "Future[Read | None]":
         """Return a document by its id, None where there is none."""
 
-        def read(index: "Index") -> Document | None:
+        def read(index: "Index") -> Read | None:
             row = index.store.live([id]).get(id)
-            return None if row is None else intact(index, [row.number])[row.number]
+            if row is None:
+                return None
+            (document,) = intact(index, [row.number]).values()
+            return Read(document=document, version=index.version)
 
         call = Call(kind="document", read=read, deadline=deadline)
         self._life.admit(call.future, "searches")

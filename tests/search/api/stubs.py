@@ -13,6 +13,7 @@ from search.hits import Hit, Place, Request, Results, ScoredPassage, Span
 from search.service.description import Described
 from search.service.description import Field as FieldOf
 from search.service.errors import BusyError
+from search.service.jobs import Read
 from search.service.observer import Unobserved
 from search.service.settings import ServiceSettings
 from search.service.writes import Written
@@ -89,7 +90,8 @@ class StubService:
         return self._settled(requests, lambda: [results(each) for each in requests])
 
     def document(self, id: str, deadline: float) -> "Future[Any]":
-        return self._settled(id, lambda: self.documents.get(id))
+        found = self.documents.get(id)
+        return self._settled(id, lambda: found and Read(document=found, version="7"))
 
     def put(self, documents: Sequence[Document], deadline: float) -> "Future[Any]":
         self.documents |= {each.id: each for each in documents}

@@ -131,7 +131,9 @@ def test_any_id_is_read_and_deleted(client: TestClient, service: StubService, id
     service.documents[id] = Document(id=id, title="T", text="text", metadata={"year": 1})
     url = f"/v1/documents/{quote(id, safe='')}"
     answer = client.get(url)
-    assert answer.json() == {"id": id, "title": "T", "text": "text", "metadata": {"year": 1}}
+    assert answer.json() == {
+        "id": id, "title": "T", "text": "text", "metadata": {"year": 1}, "index_version": "7",
+    }  # fmt: skip
     assert client.delete(url).json()["deleted"] == 1
     assert service.calls == [id, [id]]
     for answer in (client.get(url), client.delete(url)):

@@ -385,7 +385,10 @@ def test_an_index_of_words_alone_serves_searches_and_writes(tmp_path: Path, serv
 
 def test_documents_are_read_whole(shared: Service, documents: list[Document]) -> None:
     for document in documents[:5]:
-        assert shared.document(document.id, soon()).result(30) == document
+        found = shared.document(document.id, soon()).result(30)
+        assert found is not None
+        assert found.document == document
+        assert found.version == shared.describe(soon()).result(30).version
     assert shared.document("d999", soon()).result(30) is None
 
 

@@ -149,7 +149,7 @@ def test_the_last_write_to_an_id_wins(words: Path, serve: Serve, held: Held) -> 
     assert [each.updated for each in answers] == [0, 0, 1, 1, 1, 1, 1, 0, 0]
     last = service.document("x", soon()).result(30)
     assert last is not None
-    assert last.text == "the last text"
+    assert last.document.text == "the last text"
 
 
 def test_a_write_that_fails_in_a_group_fails_alone(words: Path, serve: Serve, held: Held) -> None:

@@ -53,8 +53,10 @@ def test_a_server_that_dies_is_waited_for_and_its_results_come_back(
     folder: Path, visit: Visitor
 ) -> None:
     with Served(folder) as served:
-        home = visit(served.base, failures=True).open()
+        home = visit(served.base, failures=True)
         page = home.page
+        page.clock.install()
+        home.open()
         home.type("ship")
         expect(page.locator("#hits a.open")).to_have_count(10)
         served.down()
@@ -63,6 +65,7 @@ def test_a_server_that_dies_is_waited_for_and_its_results_come_back(
         expect(page.locator("#results")).to_have_attribute("aria-busy", "true")
         expect(page.locator("#hits a.open")).to_have_count(10)
         served.up()
+        page.clock.fast_forward(15_000)
         expect(page.locator("#hits a.open").first).to_contain_text("Boats")
         expect(page.locator("#trouble")).to_be_empty()
         expect(page.locator("#announcer")).to_contain_text("The server answers again.")
@@ -70,6 +73,7 @@ def test_a_server_that_dies_is_waited_for_and_its_results_come_back(
         page.locator("#hits a.open").first.click()
         expect(page.locator("#document-trouble")).to_contain_text("The server does not answer.")
         served.up()
+        page.clock.fast_forward(15_000)
         expect(page.locator("#text")).to_contain_text("laminar flow")
         expect(page.locator("#document-trouble")).to_be_empty()
 
