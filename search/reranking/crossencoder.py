@@ -65,6 +65,11 @@ class CrossEncoder:
         self._model.share(runner)
 
     @property
+    def device(self) -> str:
+        """Where the forward pass runs."""
+        return self._model.device
+
+    @property
     def passages(self) -> int:
         """How many passages of a document it reads."""
         return PASSAGES

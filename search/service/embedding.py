@@ -35,7 +35,7 @@ def embed(
     """Embed texts, with the prompt of documents or of queries, or lists of token ids without any.
 
     Raises:
-        ClozeError: a token is not in the vocabulary.
+        RequestError: a token is not in the vocabulary.
     """
     vectors = np.empty((len(inputs), encoder.checkpoint.dimension), dtype=np.float32)
     truncated = []

@@ -1,10 +1,11 @@
 """Query vectors for searches that wait for one, made together, and handed on to the lanes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from search.service.handles import Served
 from search.service.jobs import Search
+from search.service.models import slice_tokens
 from search.service.observer import Observer
 from search.service.rows import query_rows
 from search.service.settling import begun, fail
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from indexer.encoder import Encoder
     from indexer.runtime.rows import TokenRow
 
-    # A search, with the rows of those of its queries that need a vector.
-    Prepared = tuple[Search, list[TokenRow]]
+    # A search, the place of one of its queries, and the tokens of that.
+    Row = tuple[Search, int, TokenRow]
 
 
 class QueryEncoding:
@@ -33,53 +34,68 @@ class QueryEncoding:
         self._batch_tokens = batch_tokens
         self._observer = observer
 
-    def __call__(self, searches: Sequence[Search]) -> None:
-        """Give searches their vectors; those of one batch are handed on together.
+    def __call__(self, searches: Sequence[Search]) -> list[Search]:
+        """Give the first searches their vectors, a slice of tokens at most; return the others.
 
-        Without an encoder they go on as they are, for the engine to say why.
+        Those that have all of theirs are handed on together. Without an encoder all go on as they
+        are, for the engine to say why.
         """
         running = begun(searches, "search", self._observer)
         served = self._served()
         if served.encoder is None:
             self._hand_on(running)
-            return
-        for part in self._parts(served.encoder, running):
-            self._hand_on(self._encoded(served, part))
+            return []
+        running = [each for each in running if self._tokenised(served, each)]
+        most = min(self._batch_tokens, slice_tokens(served.encoder.device))
+        self._encode(served.encoder, _first(running, most))
+        going = [each for each in running if not each.future.done()]
+        self._hand_on([each for each in going if not each.rows])
+        return [each for each in going if each.rows]
 
-    def _parts(self, encoder: "Encoder", searches: Sequence[Search]) -> "Iterator[list[Prepared]]":
-        """Tokenise all at once, and cut into parts of so many tokens."""
-        rows = iter(query_rows(encoder, [text for each in searches for text in _texts(each)]))
-        part: list[Prepared] = []
-        tokens = 0
-        for search in searches:
-            its_rows = [next(rows) for _ in search.dense]
-            its_tokens = sum(len(row.ids) for row in its_rows)
-            if part and tokens + its_tokens > self._batch_tokens:
-                yield part
-                part, tokens = [], 0
-            part.append((search, its_rows))
-            tokens += its_tokens
-        if part:
-            yield part
-
-    def _encoded(self, served: Served, part: "Sequence[Prepared]") -> list[Search]:
-        """Return the searches of a part with their vectors; one that can't have any fails alone."""
+    def _tokenised(self, served: Served, search: Search) -> bool:
+        """Make sure that a search has tokens for what is served; it fails alone where it can't."""
+        if search.seal is not None and search.seal == served.seal:
+            return True
         if served.encoder is None:
             raise AssertionError("there is nothing to encode with")
-        rows = [row for _, its_rows in part for row in its_rows]
+        texts = [search.requests[place].query for place in search.dense]
+        try:
+            rows = query_rows(served.encoder, texts)
+        except Exception as error:
+            fail(search.future, error)
+            return False
+        search.vectors, search.seal = {}, served.seal
+        search.rows = dict(zip(search.dense, rows, strict=True))
+        return True
+
+    def _encode(self, encoder: "Encoder", chosen: "Sequence[Row]") -> None:
+        """Make vectors of rows; where that fails, of each search's by themselves."""
+        rows = [row for _, _, row in chosen]
         self._observer.batch("query", len(rows), sum(len(row.ids) for row in rows))
         try:
-            vectors = iter(served.encoder.vectors(rows))
+            vectors = encoder.vectors(rows)
         except Exception as error:
-            if len(part) == 1:
-                fail(part[0][0].future, error)
-                return []
-            return [done for each in part for done in self._encoded(served, [each])]
-        for search, _ in part:
-            search.vectors = {place: next(vectors) for place in search.dense}
-            search.seal = served.seal
-        return [search for search, _ in part]
+            searches = {id(search): search for search, _, _ in chosen}
+            if len(searches) == 1:
+                for search in searches.values():
+                    fail(search.future, error)
+                return
+            for search in searches.values():
+                self._encode(encoder, [each for each in chosen if each[0] is search])
+            return
+        for (search, place, _), vector in zip(chosen, vectors, strict=True):
+            search.vectors[place] = vector
+            del search.rows[place]
 
 
-def _texts(search: Search) -> Iterator[str]:
-    return (search.requests[place].query for place in search.dense)
+def _first(searches: Sequence[Search], most: int) -> "list[Row]":
+    """Return the first rows of searches, at most so many tokens or one row."""
+    found: list[Row] = []
+    tokens = 0
+    for search in searches:
+        for place, row in search.rows.items():
+            if found and tokens + len(row.ids) > most:
+                return found
+            found.append((search, place, row))
+            tokens += len(row.ids)
+    return found

@@ -1,11 +1,12 @@
 """Handles on one index folder, one a thread, that share the encoder."""
 
+import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.errors import ClozeError
 from indexer.index import Index
 from search.reranking.opening import NONE
 from search.service.models import Models
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # Encoders that are kept: the index's, and the one before while some handles are still there.
 _KEPT = 2
 _WARM = "warm"
+_LOG = logging.getLogger(__name__)
 # Tokens of queries whose batches are run once before the first query comes.
 _WARM_LENGTHS = (8, 24, 40)
 
@@ -98,6 +100,10 @@ class Handles:
         for seal in (sealed, replace(sealed, name=encoder.checkpoint.name)):
             self._encoders[seal] = encoder
 
+    def until(self, deadline: float) -> AbstractContextManager[None]:
+        """Refuse model runs of the calling thread after an instant; see `Models.until`."""
+        return self._models.until(deadline)
+
     def adopt(self, index: Index) -> None:
         """Share the encoder that a handle came to by itself, for an index's first documents."""
         self._keep(index.manifest.encoder, index.encoder)
@@ -105,14 +111,15 @@ class Handles:
     def follow(self, index: Index) -> None:
         """Take note of the encoder and the default reranker of the commit that a handle has."""
         manifest, served = index.manifest, self.served
-        rerank = manifest.defaults.rerank or NONE
-        if (manifest.encoder, rerank) == (served.seal, served.rerank):
+        rerank = self._settings.rerank or manifest.defaults.rerank or NONE
+        is_missing = served.encoder is None and "encoder" in index.__dict__
+        if (manifest.encoder, rerank) == (served.seal, served.rerank) and not is_missing:
             return
         encoder = None
         if manifest.encoder is not None:
             try:
                 encoder = index.encoder
-            except ClozeError:
-                encoder = None  # each query that needs it is told
+            except Exception as error:  # each query that needs it is told
+                _LOG.warning("%s has no encoder now: %s", index.folder, error)
         # The seal as it is after loading, which may have noted a new place of the checkpoint.
         self.served = Served(encoder=encoder, seal=index.manifest.encoder, rerank=rerank)

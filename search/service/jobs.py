@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from indexer.index import Index
     from indexer.manifest import EncoderSeal
+    from indexer.runtime.rows import TokenRow
     from search.service.handles import Served
 
 
@@ -25,7 +26,7 @@ class Search:
     """Requests to be answered at one commit.
 
     `dense` are the places of those that need a query vector; `vectors`, by place, are what the
-    encoder of `seal` made of them.
+    encoder of `seal` made of them, `rows` the tokens of those that it has not come to.
     """
 
     requests: Sequence[Request]
@@ -36,6 +37,7 @@ class Search:
     future: "Future[list[Results | ClozeError]]" = field(default_factory=Future)
     vectors: "dict[int, NDArray[np.float32]]" = field(default_factory=dict)
     seal: "EncoderSeal | None" = None
+    rows: "dict[int, TokenRow]" = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -46,22 +48,20 @@ class Search:
 def search_for(requests: Sequence[Request], served: "Served", deadline: float) -> Search:
     """Make a search of requests, slow if one of them reranks or explains.
 
-    In one that is not, no request reranks, whatever the index's default has become meanwhile.
+    Where a request does not say, the reranker is the one that is served now, whatever the index's
+    default has become meanwhile.
     """
-    slow = any(_is_slow(request, served.rerank) for request in requests)
-    if not slow:
-        requests = [replace(request, rerank=NONE) for request in requests]
+    requests = [
+        replace(request, rerank=served.rerank) if request.rerank is None else request
+        for request in requests
+    ]
+    slow = any(request.explain or request.rerank != NONE for request in requests)
     dense = [
         place
         for place, request in enumerate(requests)
         if served.seal is not None and request.mode != "lexical" and request.query.strip()
     ]
     return Search(requests=requests, deadline=deadline, slow=slow, dense=dense)
-
-
-def _is_slow(request: Request, default: str) -> bool:
-    name = default if request.rerank is None else request.rerank
-    return request.explain or name != NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

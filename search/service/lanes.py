@@ -71,7 +71,8 @@ class Lane:
         try:
             if self._rerankers is not None:
                 self._rerankers.share(engine, [r for each in searches for r in each.requests])
-            answers = iter(_found(engine, searches))
+            with self._handles.until(max(each.deadline for each in searches)):
+                answers = iter(_found(engine, searches))
         except Exception as error:
             if len(searches) == 1:
                 fail(searches[0].future, error)

@@ -57,15 +57,19 @@ class Life:
         if self._failed:  # meanwhile
             self._refuse(_FAILED)
 
-    def close(self, seconds: float) -> None:
-        """Close the gates, wait so many seconds for those inside, fail the rest, end all."""
+    def close(self, seconds: float) -> bool:
+        """Close the gates, wait so many seconds for those inside, fail the rest, end all.
+
+        A thread that is still at something, as a compaction, is not waited for to its end. Returns
+        whether all that was inside was answered.
+        """
         until = monotonic() + seconds
         self._refuse(_STOPPING)
-        for gate in self._gates.values():
-            gate.drained(until)
+        finished = all([gate.drained(until) for gate in self._gates.values()])
         self._fail_all(_STOPPING)
         self._stop()
-        self._join(until)
+        self._join(monotonic() + min(seconds, _JOIN_SECONDS))
+        return finished
 
     def admit(self, future: "Future[Any]", *kinds: str) -> None:
         """Take a place at each of these gates, or at none.

@@ -8,11 +8,12 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from indexer.runtime.rows import token_budget
-from search.service.errors import StoppingError
+from search.service.errors import LateError, StoppingError
 from search.service.jobs import Search
 from search.service.observer import Observer
 from search.service.settling import answer, fail
@@ -46,16 +47,19 @@ class Models:
     """Forward passes of all models, one after another, the earliest due first.
 
     Queries are due when they come, slices of other work some allowance later, so that a query waits
-    for one slice at most and nothing starves.
+    for what came before it and for one slice of anything else at most, and nothing starves.
     """
 
     def __init__(
         self,
-        encode: Callable[[Sequence[Search]], None],
+        encode: Callable[[Sequence[Search]], Sequence[Search]],
         batch_queries: int,
         observer: Observer,
     ) -> None:
-        """Give waiting searches to `encode`, at most so many queries at once, in the thread."""
+        """Give waiting searches to `encode`, at most so many queries at once, in the thread.
+
+        It returns those that it left for later; they are the first ones then.
+        """
         self._encode = encode
         self._batch_queries = batch_queries
         self._observer = observer
@@ -81,6 +85,15 @@ class Models:
         self._local.kind = kind
 
     @contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """Refuse what the calling thread runs after an instant of `time.monotonic`."""
+        self._local.deadline = deadline
+        try:
+            yield
+        finally:
+            self._local.deadline = inf
+
+    @contextmanager
     def session(self) -> Iterator[Step]:
         """Make the calling thread the one that runs models."""
         self._local.inline = True
@@ -92,6 +105,7 @@ class Models:
         The next slice runs while the caller reads the last; no more lies in memory.
 
         Raises:
+            LateError: the time that the thread has for it is over.
             StoppingError: the service ends.
         """
         if getattr(self._local, "inline", False):
@@ -108,6 +122,8 @@ class Models:
 
     def _submit(self, model: "Model", rows: "Sequence[TokenRow]") -> "Future[Batches]":
         kind = getattr(self._local, "kind", "query")
+        if monotonic() > getattr(self._local, "deadline", inf):
+            raise LateError("the request's time was over while it ran; ask for less")
         part = _Slice(monotonic() + ALLOWANCE[kind], next(self._numbers), kind, model, rows)
         with self._work:
             if self._stopped:
@@ -153,8 +169,9 @@ class Models:
         try:
             if part is not None:
                 self._run_slice(part)
-            else:
-                self._encode(searches)
+            elif left := self._encode(searches):
+                with self._work:
+                    self._searches.extendleft(reversed(left))
         finally:
             with self._free:
                 self._running = False

@@ -87,7 +87,7 @@ class _Windows:
 def _by_cross_encoder(
     model: "CrossEncoder", query: str, windows: _Windows, best: NDArray[np.float64]
 ) -> Work[None]:
-    for part, tokens in parts(windows, "cpu"):
+    for part, tokens in parts(windows, model.device):
         pairs: list[Pair] = [(query, window) for _, window in part]
         scores = yield Part(model, pairs, tokens)
         np.maximum.at(best, [place for place, _ in part], scores)

@@ -12,6 +12,10 @@ from search.service.models import Models
 if TYPE_CHECKING:
     from search.reranking.crossencoder import CrossEncoder
 
+_WARM = "warm"
+# Words of pairs that are scored before the first query comes, several for each thread's stream.
+_WARM_WORDS = (10, 40, 70, 100, 130, 160, 190, 220)
+
 
 class SharedRerankers:
     """The rerankers of one engine, each loaded while no other model runs."""
@@ -55,7 +59,7 @@ class SharedRerankers:
         with self._models.exclusive():
             reranker = engine.reranker(name or NONE)
             if isinstance(reranker, CrossEncoder):
-                reranker.predict([("warm up", "warm up")])
+                reranker.predict([(_WARM, " ".join([_WARM] * words)) for words in _WARM_WORDS])
                 reranker.share(self._models.run)
         self._shared.add(name or NONE)
         return reranker if isinstance(reranker, CrossEncoder) else None

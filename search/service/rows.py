@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 from indexer.runtime.rows import TokenRow
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ def read_tokens(encoder: "Encoder", tokens: Sequence[int], place: int) -> Read:
     """Put token ids between the special tokens of the tokenizer; `place` names them in errors.
 
     Raises:
-        ClozeError: one is not in the vocabulary.
+        RequestError: one is not in the vocabulary.
     """
     size = encoder.tokenizer.get_vocab_size(with_added_tokens=True)
     strange = next((token for token in tokens if not 0 <= token < size), None)
     if strange is not None:
-        raise ClozeError(
+        raise RequestError(
             f"input {place} has the token {strange}, and the encoder has tokens 0 to {size - 1}; "
             "send token lists of its own tokenizer, or texts"
         )

@@ -92,9 +92,12 @@ class Service:
         """
         self._life.start()
 
-    def close(self, seconds: float) -> None:
-        """Take nothing new, finish what was accepted in so many seconds, and fail the rest."""
-        self._life.close(seconds)
+    def close(self, seconds: float) -> bool:
+        """Take nothing new, finish what was accepted in so many seconds, and fail the rest.
+
+        Returns whether all of it was answered. A compaction that runs is not waited for.
+        """
+        return self._life.close(seconds)
 
     def _stop(self) -> None:
         for each in (self._fast, self._slow, self._texts, self._writer):

@@ -9,7 +9,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 from indexer.models import DEFAULT_MODEL
 from search.service.handles import Handles
 from search.service.models import Models
@@ -92,7 +92,7 @@ class Texts:
             index.refresh()
             self._handles.follow(index)
             if index.manifest.encoder is None:
-                raise ClozeError(
+                raise RequestError(
                     f"{index.folder} was built with --lexical-only, so it has no encoder to embed "
                     "or rank texts with; give it one with: cloze reindex "
                     f"{index.folder} --model {DEFAULT_MODEL}"

@@ -3,7 +3,8 @@
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import Generic, Protocol, TypeVar
+from concurrent.futures import Future
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Sized(Protocol):
@@ -12,6 +13,10 @@ class Sized(Protocol):
     @property
     def size(self) -> int:
         """How much of a batch it takes."""
+
+    @property
+    def future(self) -> "Future[Any]":
+        """What its answer is put into; one that is settled gives its place up."""
 
 
 _Job = TypeVar("_Job", bound=Sized)
@@ -27,8 +32,10 @@ class Waiting(Generic[_Job]):
         self.stopped = False
 
     def put(self, jobs: Iterable[_Job]) -> None:
-        """Add jobs behind those that wait, all at once."""
+        """Add jobs behind those that wait, all at once; what nobody waits for is dropped."""
         with self._turn:
+            while self._jobs and self._jobs[0].future.done():
+                self._jobs.popleft()
             self._jobs.extend(jobs)
             self._turn.notify()
 

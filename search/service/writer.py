@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from indexer.errors import ClozeError
+from indexer.lock import LockedError
 from search.service.handles import Handles
 from search.service.models import Models
 from search.service.observer import Observer
-from search.service.settling import answer, begun, fail
+from search.service.settling import answer, begun, fail, is_late
 from search.service.waiting import Waiting
 from search.service.worker import Step
 from search.service.writes import (
@@ -88,12 +90,17 @@ class Writer:
                 fail(each.future, error)
             return
         failed = self._error_of(index, group, foreseen)
-        if failed is not None and len(group) == 1:
-            fail(group[0].future, failed)
-        elif failed is not None:
-            for each, written in zip(group, foreseen, strict=True):
-                if (its_error := self._error_of(index, [each], [written])) is not None:
-                    fail(each.future, its_error)
+        if failed is None:
+            return
+        if len(group) == 1 or isinstance(failed, LockedError):  # which the next one would be, too
+            for each in group:
+                fail(each.future, failed)
+            return
+        for each, written in zip(group, foreseen, strict=True):
+            if is_late(each, monotonic()):
+                continue
+            if (its_error := self._error_of(index, [each], [written])) is not None:
+                fail(each.future, its_error)
 
     def _error_of(
         self, index: "Index", group: Sequence[Write], foreseen: Sequence[Written]
@@ -112,7 +119,7 @@ class Writer:
 
         known = len(index.notices)
         try:
-            self._apply(index, group, published)
+            self._apply(index, group, published, lambda: told)
         except Exception as error:
             if not told:
                 return error
@@ -120,9 +127,13 @@ class Writer:
         return None
 
     def _apply(
-        self, index: "Index", group: Sequence[Write], published: Callable[[int], None]
+        self,
+        index: "Index",
+        group: Sequence[Write],
+        published: Callable[[int], None],
+        is_told: Callable[[], bool],
     ) -> None:
-        """Write a group, again where another process has put other data in place meanwhile."""
+        """Write a group, again where other data came in its place before it was published."""
         for _ in range(_TRIES):
             before = index.manifest
             try:
@@ -131,7 +142,7 @@ class Writer:
                 return
             except ClozeError:
                 index.refresh()
-                if index.manifest == before:
+                if index.manifest == before or is_told():
                     raise
         apply(index, group, published)
 

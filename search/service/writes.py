@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 
 from indexer.documents import Document, check
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 from indexer.filters import Filter
 from indexer.preparation import metadata_hash, text_hash
 
@@ -78,22 +78,23 @@ Write: TypeAlias = Put | Delete | DeleteMatching
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Compact:
-    """A compaction, asked for by hand."""
+    """A compaction, asked for by hand; nobody waits for its future."""
 
     size: int = 1
+    future: "Future[None]" = field(default_factory=Future)
 
 
 def check_put(put: Put) -> None:
     """Check documents before any of them is written.
 
     Raises:
-        ClozeError: one can't be stored, or two have the same id.
+        RequestError: one can't be stored, or two have the same id.
     """
     seen: set[str] = set()
     for document in put.documents:
         check(document)
         if document.id in seen:
-            raise ClozeError(
+            raise RequestError(
                 f"the id {document.id!r} comes twice in one request; send each document once"
             )
         seen.add(document.id)

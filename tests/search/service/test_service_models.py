@@ -55,8 +55,9 @@ def search() -> Search:
 def running(
     log: list[object], died: Callable[[BaseException], None] | None = None
 ) -> Iterator[Models]:
-    def encode(searches: Sequence[Search]) -> None:
+    def encode(searches: Sequence[Search]) -> Sequence[Search]:
         log.append(len(searches))
+        return []
 
     def unexpected(error: BaseException) -> None:
         raise AssertionError from error
@@ -215,7 +216,7 @@ def test_a_thread_that_ends_by_an_error_says_so() -> None:
     worker.join(10)
 
 
-def _fail(searches: Sequence[Search]) -> None:
+def _fail(searches: Sequence[Search]) -> Sequence[Search]:
     raise RuntimeError("unexpected")
 
 

@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from search.service.waiting import Waiting, first
 class Job:
     number: int
     size: int
+    future: "Future[None]" = field(default_factory=Future, compare=False)
 
 
 def jobs(sizes: list[int]) -> list[Job]:
