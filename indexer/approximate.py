@@ -57,7 +57,7 @@ class Approximate(Rows):
         """IVF's number of lists probed or HNSW's efSearch, as chosen when it was made."""
         return int(self.notes["effort"])
 
-    def stored(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+    def stored(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float16]:
         """Return rows as stored: [rows, dimension].
 
         Raises:

@@ -7,8 +7,8 @@ from indexer.documents import Document, check
 from indexer.errors import ClozeError
 from indexer.seen import SeenIds
 
-# One transaction holds at most so many documents and characters: memory is flat, and a crash costs
-# little encoding.
+# One transaction holds at most so many documents and characters, but where it is to hold all:
+# memory is flat, and a crash costs little encoding.
 _BATCH_DOCUMENTS = 512
 _BATCH_CHARACTERS = 1_000_000
 

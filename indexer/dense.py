@@ -25,7 +25,7 @@ from indexer.rows import Rows
 from indexer.shard import Shard
 from indexer.store import Store
 from indexer.stored_vectors import check_stored, read_rows
-from indexer.together import LEAST, nearest_together
+from indexer.together import LEAST, MOST_SCORES, nearest_together
 
 # A file is built anew when it has grown by this factor since its index was trained.
 _OUTGROWN = 2
@@ -301,16 +301,23 @@ class Dense:
     ) -> list[Nearest]:
         """Search for several queries, [queries, dimension], each with what it may find.
 
-        Each gives what `search` gives; where all rows are scanned, they are read once for all.
+        Each gives what `search` gives, but for its plan's `scored`. Where all rows are scanned,
+        they are read once for as many queries as `MOST_SCORES` allows, if these are not too few.
         """
         parts = [part for part in self._parts if part.size]
         norm = max((part.norm for part in parts), default=0.0)
-        if len(queries) < LEAST or not parts or self._base or not is_exact(norm, queries):
+        most = min(len(queries), MOST_SCORES // max(1, sum(part.size for part in parts)))
+        if most < LEAST or not parts or self._base or not is_exact(norm, queries):
             return [
                 self.search(query, depth, its) for query, its in zip(queries, allowed, strict=True)
             ]
-        masks = [None if its is None else [part.mask(its) for part in parts] for its in allowed]
-        return nearest_together(parts, masks, queries, depth, self._pool)
+        found = []
+        for start in range(0, len(queries), most):
+            some = slice(start, start + most)
+            masks = [its if its is None else [part.mask(its) for part in parts]
+                     for its in allowed[some]]  # fmt: skip
+            found += nearest_together(parts, masks, queries[some], depth, self._pool)
+        return found
 
     def passages(self, document: int, query: NDArray[np.float32]) -> list[tuple[int, float]]:
         """Return a document's passages with their scores, best first."""

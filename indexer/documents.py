@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,12 @@ def check(document: Document) -> None:
     """Check that an index can give a document back as it is.
 
     Raises:
-        ClozeError: the id is no string or empty, title or text is no string, one has a lone
+        RequestError: the id is no string or empty, title or text is no string, one has a lone
             surrogate, or metadata hold what JSON can't.
     """
     parts = (document.id, document.title, document.text)
     if not all(isinstance(part, str) for part in parts) or not document.id:
-        raise ClozeError(
+        raise RequestError(
             f"the document {document.id!r} needs an id that is not empty, a title and a text, all "
             "strings"
         )
@@ -44,7 +44,7 @@ def check(document: Document) -> None:
         for part in (*parts, json.dumps(document.metadata, allow_nan=False, ensure_ascii=False)):
             part.encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise ClozeError(
+        raise RequestError(
             f"the document {document.id!r} can't be stored ({error}); use JSON values, and text "
             "without lone surrogates"
         ) from None

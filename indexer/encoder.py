@@ -85,6 +85,21 @@ class Encoder:
         """Return the vectors of queries, with the checkpoint's query prompt: [texts, dimension]."""
         return self._encode([self.checkpoint.query_prompt + text for text in texts])
 
+    def query_rows(self, texts: Sequence[str]) -> list[TokenRow]:
+        """Return the tokens of queries as `vectors` takes them, with the query prompt."""
+        return self._rows([self.checkpoint.query_prompt + text for text in texts])
+
+    def document_rows(self, texts: Sequence[str]) -> list[TokenRow]:
+        """Return the tokens of passages as `vectors` takes them, with the document prompt."""
+        return self._rows([self.checkpoint.document_prompt + text for text in texts])
+
+    def row(self, ids: list[int]) -> TokenRow:
+        """Return token ids, special ones included, as a row: cut at the longest input.
+
+        The last special token is kept, as a tokenizer does.
+        """
+        return TokenRow(self._cut(ids), truncated=len(ids) > self.checkpoint.max_tokens)
+
     def vectors(self, rows: Sequence[TokenRow]) -> NDArray[np.float32]:
         """Return the vectors of texts that are tokenised already: [rows, dimension]."""
         vectors = np.empty((len(rows), self.checkpoint.dimension), dtype=np.float32)
@@ -152,10 +167,12 @@ class Encoder:
             yield pending.result()
 
     def _rows(self, texts: Sequence[str]) -> list[TokenRow]:
-        return [TokenRow(self._cut(e.ids)) for e in self._whole(texts)]
+        # The fast way gives the same ids, and no offsets.
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=True)
+        return [self.row(each.ids) for each in encodings]
 
     def _cut(self, values: list[Any]) -> list[Any]:
-        """Cut at the longest input, keeping the last special token as a tokenizer does."""
+        """Cut what there is a token, as `row` does."""
         limit = self.checkpoint.max_tokens
         return values if len(values) <= limit else values[: limit - 1] + values[-1:]
 
@@ -181,7 +198,7 @@ class Encoder:
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[TokenVectors]]]:
         first = 0
         for encodings in self._ahead([prompt + text for text in texts], self._whole):
-            rows = [TokenRow(self._cut(e.ids)) for e in encodings]
+            rows = [self.row(e.ids) for e in encodings]
             for places, (vectors, hidden) in self._with_tokens.run(rows):
                 tokens = [
                     TokenVectors(

@@ -7,6 +7,18 @@ class ClozeError(Exception):
     exit_code = 2
 
 
+class RequestError(ClozeError):
+    """What was asked can't be answered as it was asked; who asks otherwise is answered.
+
+    `param` is the part of the request at fault, where one alone is.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """Say what was asked and what can be, in one line."""
+        super().__init__(message)
+        self.param = param
+
+
 class DamagedIndexError(ClozeError):
     """A file of the index is not what was written; the line names it and what mends it."""
 

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from indexer.batching import batches, refuse_duplicate, unique
 from indexer.changes import Changes, check_some
@@ -14,9 +14,12 @@ from indexer.filters import Filter
 from indexer.lock import writer_lock
 from indexer.manifest import check_encoder
 from indexer.opened import OpenedIndex
-from indexer.preparation import prepare
-from indexer.progress import Phase, Progress, Step, silent
+from indexer.preparation import Batch, prepare
+from indexer.progress import Progress, Step, silent
 from indexer.seen import SeenIds
+
+if TYPE_CHECKING:
+    from indexer.token_vectors import TokenCoder
 
 _LEXICAL_BATCH_FACTOR = 16
 # Seconds between two visible commits of a long run.
@@ -44,19 +47,22 @@ class Index(OpenedIndex):
         documents: Iterable[Document],
         *,
         sync: bool = False,
+        atomic: bool = False,
         duplicate: Callable[[Document], None] = refuse_duplicate,
         progress: Progress = silent,
         published: Published = tell_nobody,
     ) -> Changes:
         """Add or replace documents; each batch is on disk when the next one is read.
 
-        With `sync`, documents that did not come are deleted at the end. What is unchanged is
+        With `atomic` all of them are written in one transaction, or none: all are encoded before,
+        and lie in memory until then. With `sync`, documents that did not come are deleted at the
+        end, in a transaction of their own. What is unchanged is
         neither encoded nor written again. `duplicate` hears of an id's second document in this
         run, which is left out unless it raises; by default it does. `published` is called when all
         that was written can be found, before vectors are saved and dead documents compacted.
 
         Raises:
-            ClozeError: an id came twice; what was acknowledged before stays.
+            ClozeError: an id came twice; what was acknowledged before stays, unless `atomic`.
         """
         self.refresh()
         if self.manifest.encoder is not None and self.store.holds_passages:
@@ -64,12 +70,10 @@ class Index(OpenedIndex):
         changes = Changes()
         seen = SeenIds()
         committed = monotonic()
-        factor = 1 if self.manifest.encoder is not None else _LEXICAL_BATCH_FACTOR
+        prepared = self._prepared(unique(documents, seen, duplicate), progress)
         try:
-            for batch in batches(unique(documents, seen, duplicate), factor):
-                if not self.store.holds_passages:
-                    self._settle(batch)
-                self._write(batch, changes, progress)
+            for some in [list(prepared)] if atomic else ([batch] for batch in prepared):
+                self._write(some, changes, progress)
                 if monotonic() - committed > _COMMIT_SECONDS:
                     self._commit_lexical(changes, progress)
                     committed = monotonic()
@@ -96,25 +100,44 @@ class Index(OpenedIndex):
         if sealed != self.manifest.encoder:
             self._reseal(sealed)
 
-    def _write(self, documents: list[Document], changes: Changes, progress: Progress) -> None:
-        def tell(phase: Phase, finished: int = 0) -> None:
-            progress(Step(phase=phase, documents=changes.documents + finished))
+    def _prepared(self, documents: Iterator[Document], progress: Progress) -> Iterator[Batch]:
+        """Yield documents batch by batch, ready to be written, the encoder settled on the first."""
+        factor = 1 if self.manifest.encoder is not None else _LEXICAL_BATCH_FACTOR
+        settled = self.store.holds_passages
+        before = 0
+        for some in batches(documents, factor):
+            if not settled:
+                self._settle(some)
+            batch = self._prepare(some, before, progress)
+            settled = settled or any(entry.passages for entry in batch.entries)
+            before += len(some)
+            yield batch
 
-        tell("encode")
+    def _prepare(self, documents: list[Document], before: int, progress: Progress) -> Batch:
+        def tell(finished: int) -> None:
+            progress(Step(phase="encode", documents=before + finished))
+
+        tell(0)
         encoder = self.encoder if self.manifest.encoder is not None else None
-        coder = self.token_coder if self.manifest.token_vectors is not None else None
-        batch = prepare(
-            documents, self.store, encoder, self.manifest.rule,
-            lambda share: tell("encode", share), coder,
-        )  # fmt: skip
-        tell("store")
-        if batch.entries:
+        return prepare(documents, self.store, encoder, self.manifest.rule, tell, self._coder)
+
+    @property
+    def _coder(self) -> "TokenCoder | None":
+        return self.token_coder if self.manifest.token_vectors is not None else None
+
+    def _write(self, prepared: Sequence[Batch], changes: Changes, progress: Progress) -> None:
+        """Write what is prepared in one transaction."""
+        progress(Step(phase="store", documents=changes.documents))
+        entries = [entry for batch in prepared for entry in batch.entries]
+        if entries:
+            coder = self._coder
             with self._writing():
                 if coder is not None:
                     self.store.keep_projection(coder.matrix.tobytes())
-                self.store.write(batch.entries)
-        changes.count(batch)
-        tell("store")
+                self.store.write(entries)
+        for batch in prepared:
+            changes.count(batch)
+        progress(Step(phase="store", documents=changes.documents))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

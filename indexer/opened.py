@@ -57,20 +57,23 @@ class OpenedIndex:
         self._attach()
 
     def _attach(self) -> None:
-        """Open the data that the manifest names, again where it is replaced meanwhile."""
+        """Open the data that the manifest names; where that fails, nothing here changes."""
         while True:
-            self.manifest, self._seen = read_stamped(self.folder)
-            self.data = self.folder / self.manifest.data
-            self.analyzer = Analyzer(self.manifest.language)
-            self.store, self.lexical = open_structures(
-                self.folder, self.data, self.analyzer, self.manifest.title_weight, self.notices
+            manifest, seen = read_stamped(self.folder)
+            data = self.folder / manifest.data
+            analyzer = Analyzer(manifest.language)
+            store, lexical = open_structures(
+                self.folder, data, analyzer, manifest.title_weight, self.notices
             )
-            if stamp(self.folder) == self._seen:
-                break
-            self.store.close()
-        self._purges = self.store.purges
-        self.sequence = self.lexical.covered
-        self._inode = self.store.path.stat().st_ino
+            with contextlib.ExitStack() as undo:
+                undo.callback(store.close)
+                inode, purges = store.path.stat().st_ino, store.purges
+                if stamp(self.folder) == seen:
+                    undo.pop_all()
+                    break
+        self.manifest, self._seen, self.data, self.analyzer = manifest, seen, data, analyzer
+        self.store, self.lexical, self._inode, self._purges = store, lexical, inode, purges
+        self.sequence = lexical.covered
 
     @classmethod
     def open(
@@ -198,7 +201,8 @@ class OpenedIndex:
         """Move to the newest commit that is whole; call it between two queries.
 
         After another process has reindexed, or put another index in its place, that is a commit of
-        the new data; while the folder is away, the commit that was read last stays.
+        the new data; while the folder is away, the commit that was read last stays. What an error
+        has kept from moving is moved by the next call.
         """
         try:
             if stamp(self.folder) != self._seen:
@@ -206,26 +210,32 @@ class OpenedIndex:
         except FileNotFoundError:
             return
         state = (self.store.sequence, self.store.purges)
-        if state == (self.sequence, self._purges):
-            return
-        self.lexical.reload()
-        self.sequence, self._purges = self.lexical.covered, state[1]
-        if "dense" in self.__dict__:
+        moved = state != (self.sequence, self._purges)
+        if moved:
+            self.lexical.reload()
+            self.sequence, self._purges = self.lexical.covered, state[1]
+        dense: Dense | None = self.__dict__.get("dense")
+        if dense is not None and (moved or dense.covered != self.sequence):
             with self.store.snapshot():
-                self.dense.catch_up(self.store, self.sequence)
+                dense.catch_up(self.store, self.sequence)
 
     def _follow(self) -> None:
-        """Take up the manifest that another process has put in place."""
-        manifest, self._seen = read_stamped(self.folder)
-        self.manifest = with_unsealed(self.manifest, manifest)
-        if "dense" in self.__dict__:
-            self.dense.wish = replace(self.dense.wish, faiss=manifest.faiss, recall=manifest.recall)
-        store = self.folder / manifest.data / self.store.path.name
-        if manifest != self.manifest or store.stat().st_ino != self._inode:
-            OpenedIndex.close(self)
+        """Take up the manifest that another process has put in place; the old data close last."""
+        manifest, seen = read_stamped(self.folder)
+        known = with_unsealed(self.manifest, manifest)
+        path = self.folder / manifest.data / self.store.path.name
+        store, dense = self.store, self.__dict__.get("dense")
+        if manifest != known or path.stat().st_ino != self._inode:
+            self._attach()
             for loaded in ("dense", "encoder", "token_coder"):
                 self.__dict__.pop(loaded, None)
-            self._attach()
+            store.close()
+            if dense is not None:
+                dense.close()
+            return
+        self.manifest, self._seen = known, seen
+        if dense is not None:
+            dense.wish = replace(dense.wish, faiss=manifest.faiss, recall=manifest.recall)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from indexer.documents import Document
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 from indexer.near_duplicates import sketch
 from indexer.passages import Cut, PassageRule, cut
 from indexer.records import PASSAGE_BITS, Entry, Row, StoredPassage
@@ -132,7 +132,7 @@ def _cut(documents: Sequence[Document], encoder: "Encoder | None", rule: Passage
 
 def _bounded(document: Document, found: Cut) -> Cut:
     if len(found.passages) >> PASSAGE_BITS:
-        raise ClozeError(
+        raise RequestError(
             f"{document.id!r} gives {len(found.passages):,} passages, a document may have "
             f"{(1 << PASSAGE_BITS) - 1:,}; split it, or use longer passages"
         )

@@ -109,8 +109,8 @@ class Rows(ABC):
         return list(zip(self.ids[rows].tolist(), self.score(rows, query).tolist(), strict=True))
 
     @abstractmethod
-    def stored(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Return rows as stored: [rows, dimension]."""
+    def stored(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float16]:
+        """Return rows as stored: [rows, dimension]; of a slice a view, until rows are added."""
 
     @abstractmethod
     def propose(self, query: NDArray[np.float32], limit: int, mask: NDArray[np.bool_]) -> Proposal:

@@ -31,8 +31,8 @@ class Shard(Rows):
         self._wide = np.zeros((0, dimension), dtype=np.float32)
         self._wide_rows = 0
 
-    def stored(self, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Return rows as stored: [rows, dimension]."""
+    def stored(self, rows: NDArray[np.int64] | slice) -> NDArray[np.float16]:
+        """Return rows as stored: [rows, dimension]; of a slice a view, until rows are added."""
         if not self.size:
             return np.zeros((0, self.dimension), dtype=np.float16)
         raw = faiss.rev_swig_ptr(self._index.codes.data(), self._index.codes.size())

@@ -48,13 +48,17 @@ class StoredRecords(StoredTokens):
         finally:
             self._db.rollback()
 
-    def live(self, ids: Sequence[str]) -> dict[str, Row]:
-        """Return what is stored now of these ids."""
+    def live(self, ids: Sequence[str], upto: int | None = None) -> dict[str, Row]:
+        """Return what is stored of these ids now, or as of the sequence number `upto`.
+
+        A document that has died since is there until it is purged; read within `Index.reading`.
+        """
+        state = "deleted IS NULL" if upto is None else VISIBLE.format(int(upto))
         found = {}
         for chunk in _chunks(ids):
             for document, number, text_hash, metadata_hash in self._db.execute(
                 "SELECT id, number, text_hash, metadata_hash FROM documents "
-                f"WHERE deleted IS NULL AND id IN ({_marks(chunk)})",
+                f"WHERE {state} AND id IN ({_marks(chunk)})",
                 chunk,
             ):
                 found[document] = Row(

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from indexer.errors import ClozeError
+from indexer.errors import ClozeError, RequestError
 from indexer.index import Index
 from indexer.manifest import Defaults
 from search.answer import Answer, mode_of
@@ -91,9 +91,9 @@ class SearchEngine:
             return error
 
     def _retrieve(self, asked: Sequence[Asked]) -> list[Retrieved | ClozeError]:
-        """Run the first stages of all; where one of several can't, each by itself."""
+        """Run the first stages of all; where what they share fails, of each by itself."""
         try:
-            return [*retrieve(self.index, self._side, asked)]
+            return retrieve(self.index, self._side, asked)
         except ClozeError as error:
             if len(asked) == 1:
                 return [error]
@@ -141,6 +141,8 @@ class SearchEngine:
             if not requests or not requests[0].query.strip():
                 return [[] for _ in requests]
             (found,) = retrieve(self.index, self._side, [_asked(requests)])
+            if isinstance(found, ClozeError):
+                raise found
             return [self._answer(found, request).pairs() for request in requests]
 
     def reranker(self, name: str) -> "Reranker":
@@ -177,10 +179,11 @@ class SearchEngine:
         _check(request)
         request = resolve_rerank(request, stored)
         if request.mode != "lexical" and not has_vectors:
-            raise ClozeError(
+            raise RequestError(
                 f"{self.index.folder} was built with --lexical-only, asked for --mode "
                 f"{request.mode}; use --mode lexical, or: cloze reindex {self.index.folder} "
-                "--model MODEL"
+                "--model MODEL",
+                param="mode",
             )
         if request.rerank not in (None, NONE):
             self._rerankers.get(request.rerank)  # what is wrong with it is told at once
@@ -209,12 +212,14 @@ def _check(request: Request) -> None:
         ("depth", request.depth or 0, 1),
     ):
         if number < least:
-            raise ClozeError(f"{name} is {number}; it must be {least} or more")
+            raise RequestError(f"{name} is {number}; it must be {least} or more", param=name)
     for name, value, known in (
         ("mode", request.mode, ("hybrid", "dense", "lexical")),
         ("fusion", request.fusion, ("minmax", "rrf")),
     ):
         if value not in known:
-            raise ClozeError(f"{name} is {value!r}; choose {', '.join(known)}")
+            raise RequestError(f"{name} is {value!r}; choose {', '.join(known)}", param=name)
     if not 0 <= (request.weight or 0) <= 1:
-        raise ClozeError(f"weight is {request.weight:g}; it must lie between 0 and 1")
+        raise RequestError(
+            f"weight is {request.weight:g}; it must lie between 0 and 1", param="weight"
+        )

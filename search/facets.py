@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from indexer.errors import RequestError
+from indexer.filters.tree import FilterError
 from indexer.store import Store
 from search.hits import Facets, FacetValue
 
@@ -12,9 +14,12 @@ def count_facets(store: Store, fields: Sequence[str], candidates: Sequence[int])
     """Count the ten most frequent values of each field among candidates, documents by number.
 
     Raises:
-        ClozeError: no document has a field of this name.
+        RequestError: no document has a field of this name.
     """
-    counts = store.facet_counts(fields, candidates, limit=_MOST)
+    try:
+        counts = store.facet_counts(fields, candidates, limit=_MOST)
+    except FilterError as error:  # the store knows of fields by filters alone
+        raise RequestError(str(error), param="facets") from None
     return Facets(
         counted=len(candidates),
         fields={

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import compress
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from indexer.errors import ClozeError
 from indexer.filters import Filter
 from indexer.index import Index
 from indexer.plan import Plan
@@ -64,27 +64,39 @@ class Asked:
     vector: "NDArray[np.float32] | None" = None
 
 
-def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retrieved]:
-    """Fetch each query's best `depth` documents of each stage.
+def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retrieved | ClozeError]:
+    """Fetch each query's best `depth` documents of each stage; an error for a filter that is wrong.
 
     Call it while the index is being read. Queries are encoded together; the lexical stage of all
     runs on `side`, beside the encoder and the vectors.
+
+    Raises:
+        ClozeError: a stage that several queries share can't be had.
     """
-    founds = [Retrieved() for _ in asked]
-    pending = []
-    for each, found in zip(asked, founds, strict=True):
-        if each.condition is not None:
-            with found.timed("filter"):
-                found.allowed = index.store.matching(each.condition, index.sequence)
-        if "lexical" in each.stages:
-            pending.append((found, side.submit(_lexical, index, found, each)))
-    _encode(index, asked, founds)
-    for depth in {each.depth for each in asked if "dense" in each.stages}:
-        same = [each.depth == depth and "dense" in each.stages for each in asked]
-        _dense(index, list(compress(founds, same)), depth)
+    filtered = [_filtered(index, each) for each in asked]
+    sound = [(each, found) for each, found in zip(asked, filtered, strict=True)
+             if isinstance(found, Retrieved)]  # fmt: skip
+    pending = [(found, side.submit(_lexical, index, found, each)) for each, found in sound
+               if "lexical" in each.stages]  # fmt: skip
+    dense = [(each, found) for each, found in sound if "dense" in each.stages]
+    _encode(index, dense)
+    for depth in {each.depth for each, _ in dense}:
+        _dense(index, [found for each, found in dense if each.depth == depth], depth)
     for found, future in pending:
         found.candidates["lexical"] = future.result()
-    return founds
+    return filtered
+
+
+def _filtered(index: Index, asked: Asked) -> Retrieved | ClozeError:
+    """Begin a query with the documents that its filter passes."""
+    found = Retrieved()
+    if asked.condition is not None:
+        try:
+            with found.timed("filter"):
+                found.allowed = index.store.matching(asked.condition, index.sequence)
+        except ClozeError as error:
+            return error
+    return found
 
 
 def _lexical(index: Index, found: Retrieved, asked: Asked) -> Candidates:
@@ -104,14 +116,11 @@ def _dense(index: Index, founds: Sequence[Retrieved], depth: int) -> None:
         found.candidates["dense"] = (near.numbers, near.scores)
 
 
-def _encode(index: Index, asked: Sequence[Asked], founds: Sequence[Retrieved]) -> None:
-    """Give what goes by vectors its query's, those that are missing in one pass of the encoder."""
-    missing = []
-    for each, found in zip(asked, founds, strict=True):
-        if "dense" in each.stages:
-            found.vector = each.vector
-            if each.vector is None:
-                missing.append((each, found))
+def _encode(index: Index, pairs: Sequence[tuple[Asked, Retrieved]]) -> None:
+    """Give queries their vectors, those that are missing in one pass of the encoder."""
+    for each, found in pairs:
+        found.vector = each.vector
+    missing = [(each, found) for each, found in pairs if each.vector is None]
     if missing:
         begin = perf_counter()
         vectors = index.encoder.encode_queries([each.query for each, _ in missing])

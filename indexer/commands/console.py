@@ -13,9 +13,13 @@ if TYPE_CHECKING:
 
 _LINE_SECONDS = 10.0
 
+# The variables of threads and precision are read where they are obeyed, in `indexer.threads` and
+# `indexer.runtime.precision`, for the library has no command line; errors there name them.
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=1, help="Processor threads for everything [default: CLOZE_THREADS, else all]"),
+    typer.Option(
+        min=1, help="Processor threads for everything [env var: CLOZE_THREADS; default: all]"
+    ),
 ]
 Device: TypeAlias = Annotated[
     str,
@@ -27,8 +31,8 @@ Device: TypeAlias = Annotated[
 Precision: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Number format of the encoder: auto, fp32, bf16 or int8 [default: CLOZE_PRECISION, "
-        "else the index's; of a new one the fastest here that agrees with fp32]"
+        help="Number format of the encoder: auto, fp32, bf16 or int8 [env var: CLOZE_PRECISION; "
+        "default: the index's; of a new one the fastest here that agrees with fp32]"
     ),
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object")]

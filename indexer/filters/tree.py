@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 
 OPERATORS = ("eq", "in", "gt", "gte", "lt", "lte", "exists", "prefix")
 CONNECTIVES = ("and", "or", "not")
@@ -27,7 +27,7 @@ _TYPE_NAMES = {
 Scalar = str | int | float | bool | None
 
 
-class FilterError(ClozeError):
+class FilterError(RequestError):
     """A filter that cannot be read, or that asks for a field that no document has."""
 
 

@@ -14,10 +14,14 @@ CUDA_BATCH_TOKENS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A text's or a pair's token ids, special ones included; `types` are 0 where not given."""
+    """A text's or a pair's token ids, special ones included; `types` are 0 where not given.
+
+    `truncated`: the end of the text is not among them.
+    """
 
     ids: Sequence[int]
     types: Sequence[int] | None = None
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,10 +146,67 @@ class CompactionAnswer(BaseModel):
     compaction: str = Field(examples=["running"])
 
 
+class FieldAnswer(BaseModel):
+    """A metadata field: the types of its values, and how many documents have it."""
+
+    model_config = ConfigDict(title="IndexField")
+
+    name: str
+    kinds: list[str] = Field(examples=[["number"]])
+    documents: int
+
+
+class EncoderAnswer(BaseModel):
+    """The encoder that made the index's vectors; `precision` is the number format of documents."""
+
+    model_config = ConfigDict(title="IndexEncoder")
+
+    name: str
+    content_hash: str
+    dimension: int
+    pooling: str
+    normalize: bool
+    query_prompt: str
+    document_prompt: str
+    max_tokens: int
+    precision: str
+    calibration: str
+
+
+class DefaultsAnswer(BaseModel):
+    """How the index is searched where a query does not say; null is the built-in way."""
+
+    model_config = ConfigDict(title="IndexDefaults")
+
+    fusion: str | None
+    weight: float | None
+    depth: int | None
+    rerank: str | None
+    rerank_depth: int | None
+    rerank_weight: float | None
+
+
 class IndexAnswer(BaseModel):
     """What the index holds and how it is served."""
 
-    model_config = ConfigDict(title="Index", extra="allow")
+    model_config = ConfigDict(title="Index")
+
+    name: str
+    version: str
+    documents: int
+    passages: int
+    size_bytes: int
+    language: str
+    analyzer: dict[str, Any] = Field(description="The rules by which words are made of texts")
+    fields: list[FieldAnswer]
+    modes: list[str] = Field(examples=[["hybrid", "dense", "lexical"]])
+    encoder: EncoderAnswer | None = Field(description="null for an index of words alone")
+    rerankers: list[str] = Field(
+        description="What a search may name", examples=[["none", "late", "cross-encoder"]]
+    )
+    defaults: DefaultsAnswer
+    compaction: str = Field(description="idle, running, or failed: and why", examples=["idle"])
+    faiss: str | None = Field(description="The kind of the vectors' index", examples=["Flat"])
 
 
 class HealthAnswer(BaseModel):

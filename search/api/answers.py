@@ -3,23 +3,21 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from search.hits import Hit, Results
 
-Headers: TypeAlias = "Mapping[str, str] | None"
-
 _HIT = tuple(field.name for field in fields(Hit))
 _RESULTS = tuple(field.name for field in fields(Results))
 _ON_REQUEST = frozenset({"facets", "plan", "duplicates", "explanation"})
 
 
-def answer(content: object, status: int = 200, headers: Headers = None) -> Response:
+def answer(content: object, status: int = 200) -> Response:
     """Return an answer of JSON: dictionaries, lists, dataclasses and scalars."""
-    return Response(encoded(content), status, headers, media_type="application/json")
+    return Response(encoded(content), status, media_type="application/json")
 
 
 def encoded(content: object) -> bytes:

@@ -26,7 +26,7 @@ from search.api.access_log import AccessLog
 from search.api.cors import Cors
 from search.api.errors import ApiError
 from search.api.front import Front, Journal
-from search.api.gate import Gate
+from search.api.gate import Gate, no_such_path
 from search.api.guards import HostGuard, KeyGuard, OriginGuard, RateGuard
 from search.api.metrics import Metrics
 from search.api.names import Names
@@ -51,6 +51,7 @@ def create_app(service: "Service", settings: ApiSettings) -> FastAPI:
     metrics = Metrics()
     names = _names(service)
     service.observer = metrics
+    access_log = AccessLog(sys.stderr) if settings.access_log else None
     app = FastAPI(
         # /docs and /redoc would load scripts from elsewhere.
         openapi_url="/openapi.json", docs_url=None, redoc_url=None,
@@ -58,7 +59,7 @@ def create_app(service: "Service", settings: ApiSettings) -> FastAPI:
         middleware=[
             Middleware(
                 Front, metrics=metrics, names=names, timeout=service.settings.timeout,
-                journals=_journals(settings), guard=partial(_guarded, service, settings),
+                journals=_journals(access_log), guard=partial(_guarded, service, settings),
             )
         ],
         exception_handlers={HTTPException: _unrouted},
@@ -67,6 +68,7 @@ def create_app(service: "Service", settings: ApiSettings) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = metrics
     app.state.names = names
+    app.state.access_log = access_log
     for module in (
         search_routes, document_routes, index_routes, embeddings, rerank, operation_routes, page
     ):  # fmt: skip
@@ -75,8 +77,8 @@ def create_app(service: "Service", settings: ApiSettings) -> FastAPI:
     return app
 
 
-def _journals(settings: ApiSettings) -> list[Journal]:
-    journals: list[Journal] = [AccessLog(sys.stderr)] if settings.access_log else []
+def _journals(access_log: AccessLog | None) -> list[Journal]:
+    journals: list[Journal] = [access_log] if access_log is not None else []
     if (trace := tracing()) is not None:
         journals.append(trace)
     return journals
@@ -110,7 +112,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     path, method = request.scope["path"], request.scope["method"]
     if status == 404:
-        raise ApiError(404, "there is no such path; /openapi.json lists those there are")
+        raise no_such_path()
     if status == 405:
         allowed = ", ".join(_allowed(request))
         raise ApiError(

@@ -9,7 +9,7 @@ from indexer.filters import Filter
 from search.api.body import validated
 from search.api.conditions import read_filter
 from search.api.errors import ApiError, within
-from search.api.schemas import SearchBody
+from search.api.schemas import SearchBody, SearchOptions, SearchParameters
 from search.hits import Request
 from search.reranking.opening import LATE, NONE
 from search.service.settings import Limits
@@ -30,28 +30,55 @@ class Asked:
     many: bool
 
 
-def prepare(body: SearchBody, limits: Limits, served: str | None) -> Asked:
-    """Check a search's limits and read its filter; `served` is the service's reranker.
+def asked_in_body(content: object, limits: Limits, served: str | None) -> Asked:
+    """Read a search from a body's JSON; `served` is the service's reranker.
 
     Raises:
-        ApiError: 422, something in it is beyond a limit, or the filter is none.
+        ApiError: 422, it is no search, or beyond a limit.
     """
-    queries = _queries(body)
-    _check_limits(body, queries, limits)
-    condition = None if body.filter is None else read_filter(body.filter, limits)
-    rerank = _reranker(body.rerank, served)
-    return Asked(
-        requests=[_request(query, body, condition, rerank) for query in queries],
-        many=body.queries is not None,
-    )
+    body = validated(SearchBody, content)
+    if body.model_fields_set >= {"query", "queries"}:
+        raise ApiError(422, "there are both query and queries; give one of them", param="queries")
+    if body.queries is not None:
+        within(
+            len(body.queries), limits.batch, param="queries", flag="--max-batch", counted="queries"
+        )
+        return _asked(body, body.queries, "queries", limits, served)
+    if body.query is None:
+        raise ApiError(422, "query is missing", code="missing_field", param="query")
+    return _asked(body, [body.query], "query", limits, served)
 
 
-def read_parameters(query_string: bytes) -> SearchBody:
+def asked_in_url(query_string: bytes, limits: Limits, served: str | None) -> Asked:
     """Read a search from the parameters of a URL.
 
     Raises:
-        ApiError: 400 for what is no UTF-8, 422 for what is no search.
+        ApiError: 400 for what is no UTF-8, 422 for what is no search, or beyond a limit.
     """
+    parameters = validated(SearchParameters, _parameters(query_string))
+    return _asked(parameters, [parameters.q], "q", limits, served)
+
+
+def _asked(
+    options: SearchOptions, queries: Sequence[str], name: str, limits: Limits, served: str | None
+) -> Asked:
+    """Make the engine's requests; `name` is what the client calls its query, or its queries."""
+    for query in queries:
+        within(len(query), limits.query, param=name, flag="--max-query", counted="characters")
+    _check_limits(options, limits)
+    within(
+        len(queries) * options.top, limits.reach, param=name, flag="--max-reach",
+        counted="hits in all",
+    )  # fmt: skip
+    condition = None if options.filter is None else read_filter(options.filter, limits)
+    rerank = _reranker(options.rerank, served)
+    return Asked(
+        requests=[_request(query, options, condition, rerank) for query in queries],
+        many=name == "queries",
+    )
+
+
+def _parameters(query_string: bytes) -> dict[str, Any]:
     try:
         pairs = parse_qsl(
             query_string.decode("ascii"), keep_blank_values=True, errors="strict",
@@ -72,8 +99,7 @@ def read_parameters(query_string: bytes) -> SearchBody:
         raise ApiError(
             422, f"there is no field '{other}'; did you mean q?", code="unknown_field", param=other
         )
-    content["query"] = content.pop("q")
-    return validated(SearchBody, content)
+    return content
 
 
 def _converted(name: str, value: str) -> object:
@@ -98,39 +124,21 @@ def _share(value: str) -> object:
         return value
 
 
-def _queries(body: SearchBody) -> Sequence[str]:
-    if body.model_fields_set >= {"query", "queries"}:
-        raise ApiError(422, "there are both query and queries; give one of them", param="queries")
-    if body.query is not None:
-        return [body.query]
-    if body.queries is None:
-        raise ApiError(422, "query is missing", code="missing_field", param="query")
-    return body.queries
-
-
-def _check_limits(body: SearchBody, queries: Sequence[str], limits: Limits) -> None:
-    within(len(queries), limits.batch, param="queries", flag="--max-batch", counted="queries")
-    for query in queries:
-        within(
-            len(query), limits.query, param="queries" if body.queries else "query",
-            flag="--max-query", counted="characters",
-        )  # fmt: skip
-    within(body.top, limits.top, param="top", flag="--max-top")
+def _check_limits(options: SearchOptions, limits: Limits) -> None:
+    within(options.top, limits.top, param="top", flag="--max-top")
     within(
-        body.offset + body.top, limits.reach, param="offset", flag="--max-reach",
+        options.offset + options.top, limits.reach, param="offset", flag="--max-reach",
         counted="hits before the page's end",
     )  # fmt: skip
+    within(options.depth or 0, limits.reach, param="depth", flag="--max-reach")
+    within(options.passages, limits.passages, param="passages", flag="--max-passages")
     within(
-        len(queries) * body.top, limits.reach, param="queries", flag="--max-reach",
-        counted="hits in all",
-    )  # fmt: skip
-    within(body.depth or 0, limits.reach, param="depth", flag="--max-reach")
-    within(body.passages, limits.passages, param="passages", flag="--max-passages")
-    within(
-        body.rerank_depth or 0, limits.rerank_depth, param="rerank_depth",
+        options.rerank_depth or 0, limits.rerank_depth, param="rerank_depth",
         flag="--max-rerank-depth",
     )  # fmt: skip
-    within(len(body.facets), limits.facets, param="facets", flag="--max-facets", counted="fields")
+    within(
+        len(options.facets), limits.facets, param="facets", flag="--max-facets", counted="fields"
+    )
 
 
 def _reranker(wanted: bool | str | None, served: str | None) -> str | None:
@@ -152,11 +160,13 @@ def _reranker(wanted: bool | str | None, served: str | None) -> str | None:
     return served
 
 
-def _request(query: str, body: SearchBody, condition: Filter | None, rerank: str | None) -> Request:
+def _request(
+    query: str, options: SearchOptions, condition: Filter | None, rerank: str | None
+) -> Request:
     return Request(
-        query=query, top=body.top, offset=body.offset, mode=body.mode, fusion=body.fusion,
-        weight=body.weight, depth=body.depth, filter=condition, passages=body.passages,
-        count=body.count, facets=tuple(body.facets), collapse=body.collapse,
-        explain=body.explain, highlight=body.highlight, rerank=rerank,
-        rerank_depth=body.rerank_depth, rerank_weight=body.rerank_weight,
+        query=query, top=options.top, offset=options.offset, mode=options.mode,
+        fusion=options.fusion, weight=options.weight, depth=options.depth, filter=condition,
+        passages=options.passages, count=options.count, facets=tuple(options.facets),
+        collapse=options.collapse, explain=options.explain, highlight=options.highlight,
+        rerank=rerank, rerank_depth=options.rerank_depth, rerank_weight=options.rerank_weight,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """`/v1/documents`: read one, put some, delete by id or by filter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -9,17 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from indexer.documents import Document
-from indexer.filters.tree import And
 from search.api.answer_schemas import DocumentAnswer, WrittenAnswer
 from search.api.answers import answer
 from search.api.body import read_prepared, validated
-from search.api.conditions import read_filter
+from search.api.conditions import read_condition
 from search.api.direct import DirectRoute
 from search.api.documentation import body_of, document, parameter
-from search.api.errors import ApiError, within
+from search.api.errors import ApiError, late_write, within
 from search.api.identifiers import ANY
 from search.api.schemas import DeleteBody, PutBody
-from search.api.state import deadline_of, limits_of, service_of
+from search.api.state import deadline_of, limits_of, names_of, service_of
 from search.api.waiting import settled
 from search.service.settings import Limits
 from search.service.writes import Written
@@ -68,8 +67,8 @@ async def put(request: Request) -> Response:
     """Add documents, and replace those that have one of their ids; all of them or none."""
     limits = limits_of(request)
     documents = await read_prepared(request, lambda content: _documents(content, limits))
-    written = await settled(request, service_of(request).put(documents, deadline_of(request)))
-    return _told(written)
+    written = service_of(request).put(documents, deadline_of(request))
+    return _told(request, await settled(request, written, late_write))
 
 
 @router.delete(
@@ -81,10 +80,12 @@ async def put(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Delete a document by its id."""
     id = _id_of(request)
-    written = await settled(request, service_of(request).delete([id], deadline_of(request)))
+    written = await settled(
+        request, service_of(request).delete([id], deadline_of(request)), late_write
+    )
     if written.deleted == 0:
         raise _unknown(id)
-    return _told(written)
+    return _told(request, written)
 
 
 @router.post(
@@ -97,25 +98,20 @@ async def delete_matching(request: Request) -> Response:
     """Delete every document that a filter passes."""
     limits = limits_of(request)
 
-    def condition(content: Any) -> Any:  # noqa: ANN401 - JSON in, a filter out
-        return read_filter(validated(DeleteBody, content).filter, limits)
-
-    wanted = await read_prepared(request, condition)
-    if wanted == And(()):
-        raise ApiError(
-            422, "the filter is empty and would delete every document; name a condition",
-            code="invalid_filter", param="filter",
-        )  # fmt: skip
-    deadline = deadline_of(request)
-    return _told(await settled(request, service_of(request).delete_matching(wanted, deadline)))
+    condition = await read_prepared(
+        request, lambda content: read_condition(validated(DeleteBody, content).filter, limits)
+    )
+    written = service_of(request).delete_matching(condition, deadline_of(request))
+    return _told(request, await settled(request, written, late_write))
 
 
-def _documents(content: Mapping[str, Any], limits: Limits) -> Sequence[Document]:
-    documents = validated(PutBody, content).documents
-    within(
-        len(documents), limits.documents, param="documents", flag="--max-documents",
-        counted="documents",
+def _documents(content: object, limits: Limits) -> Sequence[Document]:
+    sent = content.get("documents") if isinstance(content, dict) else None
+    within(  # before a second goes into documents that are too many
+        len(sent) if isinstance(sent, list) else 0, limits.documents, param="documents",
+        flag="--max-documents", counted="documents",
     )  # fmt: skip
+    documents = validated(PutBody, content).documents
     places: dict[str, int] = {}
     for place, each in enumerate(documents):
         for part in ("title", "text"):
@@ -137,8 +133,10 @@ def _documents(content: Mapping[str, Any], limits: Limits) -> Sequence[Document]
 def _id_of(request: Request) -> str:
     """Return the id in a URL's path, slashes and all."""
     raw: bytes = request.scope["raw_path"]
+    if not raw.startswith(_PREFIX):  # it is another path until it is decoded
+        raise ApiError(404, "there is no such path; write /v1/documents/ as it is")
     try:
-        id = unquote_to_bytes(raw[len(_PREFIX) :]).decode()
+        id = unquote_to_bytes(raw.removeprefix(_PREFIX)).decode()
     except UnicodeDecodeError:
         raise ApiError(422, "the id in the URL is not UTF-8; percent-encode it so") from None
     if not id:
@@ -146,7 +144,8 @@ def _id_of(request: Request) -> str:
     return id
 
 
-def _told(written: Written) -> Response:
+def _told(request: Request, written: Written) -> Response:
+    names = names_of(request)
     return answer(
         {
             "added": written.added,
@@ -154,7 +153,7 @@ def _told(written: Written) -> Response:
             "unchanged": written.unchanged,
             "deleted": written.deleted,
             "index_version": written.version,
-            "notices": written.notices,
+            "notices": [names.hide(each) for each in written.notices],
         }
     )
 

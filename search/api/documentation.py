@@ -11,8 +11,8 @@ from search.api.errors import KINDS
 # Where FastAPI has the schemas of models.
 REFERENCE = "#/components/schemas/{model}"
 
-# What the guards, and any route, may answer.
-_ANYWHERE = (400, 401, 403, 421, 429, 500, 503)
+# What the server, the guards and any route may answer.
+_ANYWHERE = (400, 401, 403, 421, 429, 431, 500, 503)
 _TOLD: Mapping[int, str] = {
     400: "The body is not JSON, not UTF-8 or nested too deep, or a header is missing or repeated.",
     401: "There is no key, or an unknown one.",
@@ -24,6 +24,7 @@ _TOLD: Mapping[int, str] = {
     421: "The Host is not one that the service answers for.",
     422: "Something in the request is wrong or beyond a limit; the message says what.",
     429: "Too many requests are in flight, or this key's rate is used up: see Retry-After.",
+    431: "The request's head is larger than allowed.",
     500: "The server failed; its log has the reason under the id.",
     503: "The service is not ready or is stopping: see Retry-After.",
     504: "The answer took longer than allowed.",
@@ -85,8 +86,8 @@ def _parameter(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
 def _error(status: int) -> dict[str, Any]:
     code, type_ = KINDS[status]
     example = {
-        "code": code, "message": _TOLD[status], "type": type_, "param": "query",
-        "id": "5f0c2a9e17b3",
+        "code": code, "message": _TOLD[status], "type": type_,
+        "param": "query" if status == 422 else None, "id": "5f0c2a9e17b3",
     }  # fmt: skip
     told: dict[str, Any] = {
         "description": _TOLD[status],

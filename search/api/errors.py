@@ -5,7 +5,7 @@ from math import ceil
 
 import orjson
 
-from indexer.errors import ClozeError, DamagedIndexError
+from indexer.errors import ClozeError, RequestError
 from indexer.filters.tree import FilterError
 from indexer.lock import LockedError
 from search.api.names import Names
@@ -19,7 +19,7 @@ KINDS: Mapping[int, tuple[str, str]] = {
     404: ("not_found", "not_found_error"),
     405: ("method_not_allowed", "invalid_request_error"),
     408: ("body_timeout", "invalid_request_error"),
-    413: ("body_too_large", "invalid_request_error"),
+    413: ("limit_exceeded", "invalid_request_error"),
     415: ("unsupported_media_type", "invalid_request_error"),
     421: ("unknown_host", "invalid_request_error"),
     422: ("invalid_request", "invalid_request_error"),
@@ -91,13 +91,25 @@ def late(seconds: float) -> ApiError:
     )
 
 
+def late_write(seconds: float) -> ApiError:
+    """Return the 504 of a write whose time is over, which has perhaps begun and will be made."""
+    return ApiError(
+        504,
+        f"the write took longer than {seconds:g} s (--timeout) and may be made all the same; see "
+        "what is there, or send it again",
+    )
+
+
 def internal() -> ApiError:
     """Return the 500 that tells nothing but where to look."""
     return ApiError(500, "the server failed; its log has the reason under this id")
 
 
 def refusal(error: ClozeError, names: Names, timeout: float) -> ApiError:
-    """Return how a client hears of what the service or the engine refused."""
+    """Return how a client hears of what the service or the engine refused.
+
+    What is not the request's fault is the server's: a 500, whose reason only the log has.
+    """
     match error:
         case BusyError():
             return busy(names.hide(str(error)), error.seconds)
@@ -109,11 +121,11 @@ def refusal(error: ClozeError, names: Names, timeout: float) -> ApiError:
             return unavailable(
                 "another process is writing to the index; send the write again later"
             )
-        case DamagedIndexError():
-            return internal()
         case FilterError():
             return ApiError(422, names.hide(str(error)), code="invalid_filter", param="filter")
-    return ApiError(422, names.hide(str(error)))
+        case RequestError():
+            return ApiError(422, names.hide(str(error)), param=error.param)
+    return internal()
 
 
 def within(count: int, most: int, *, param: str, flag: str, counted: str = "") -> None:

@@ -8,11 +8,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from search.api.errors import ApiError, busy
 from search.api.exchange import Exchange
 from search.api.keys import Keys
-from search.api.paths import is_public, takes_json, writes
+from search.api.paths import is_public, takes_json, tells, writes
 from search.api.rate import Rate
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_READING = frozenset({"GET", "HEAD"})
+# Whose own page asks, or nobody's: a bookmark, or what is no browser.
+_OWN_SITES = (b"", b"same-origin", b"none")
 _ANY = "*"
 
 
@@ -87,7 +88,10 @@ class KeyGuard:
 
 
 class OriginGuard:
-    """Keeps foreign web pages from asking, and lets those ask that are named (CORS)."""
+    """Keeps foreign web pages from asking, and lets those ask that are named (CORS).
+
+    From reading, too: they can't see the answer, but could keep the service at work.
+    """
 
     def __init__(self, app: ASGIApp, *, origins: Iterable[str]) -> None:
         """Let the pages of these origins ask; without any, only the service's own page may."""
@@ -98,19 +102,23 @@ class OriginGuard:
         """Pass a request on, or refuse it with 403 or 415."""
         exchange: Exchange = scope["exchange"]
         headers, method = exchange.headers, scope["method"]
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        named = bool(origin) and (_ANY in self._origins or origin in self._origins)
-        if method not in _READING:
-            own = not origin or _authority(origin) == headers.get(b"host", b"").lower()
-            cross = headers.get(b"sec-fetch-site") == b"cross-site"
-            if not named and (not own or cross):
-                raise ApiError(
-                    403, "a page of a foreign origin may not ask this; name it with --cors",
-                    code="foreign_origin",
-                )  # fmt: skip
-            if takes_json(method, scope["path"]):
-                _check_type(headers)
+        guarded = method not in ("GET", "HEAD") or tells(scope["path"])
+        if guarded and self._is_foreign(headers):
+            raise ApiError(
+                403, "a page of a foreign origin may not ask this; name it with --cors",
+                code="foreign_origin",
+            )  # fmt: skip
+        if takes_json(method, scope["path"]):
+            _check_type(headers)
         await self._app(scope, receive, send)
+
+    def _is_foreign(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a page asks that is neither the service's own nor named."""
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if _ANY in self._origins or origin in self._origins:
+            return False
+        own = not origin or _authority(origin) == headers.get(b"host", b"").lower()
+        return not own or headers.get(b"sec-fetch-site", b"") not in _OWN_SITES
 
 
 class RateGuard:

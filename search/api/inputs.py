@@ -29,27 +29,42 @@ def read_inputs(value: object, limits: Limits) -> Inputs:
     return [_text(each, f"input[{place}]", limits) for place, each in enumerate(value)]
 
 
-def read_documents(value: object, name: str, limits: Limits) -> tuple[list[str], list[Any]]:
+def read_documents(
+    value: object, name: str, fields: Sequence[str] | None, limits: Limits
+) -> tuple[list[str], list[Any]]:
     """Return the texts to rank, and the documents that they are of, from a field of this name.
 
+    The text of an object is the texts in its `fields`, a line each, in their order; one that it
+    has not is passed over. Without `fields` it is its `text`.
+
     Raises:
-        ApiError: 422, something that is no list of texts and objects with a text, or too much.
+        ApiError: 422, something that is no list of texts and objects with texts, or too much.
     """
     if not isinstance(value, list):
         _wrong(name, value, "a list of texts, or of objects with a text")
     _not_empty(name, value)
     within(len(value), limits.texts, param=name, flag="--max-texts", counted="texts")
     documents = [each if isinstance(each, dict) else {"text": each} for each in value]
-    texts = [_text_of(each, f"{name}[{place}]", limits) for place, each in enumerate(value)]
+    texts = [_text_of(each, f"{name}[{place}]", fields, limits) for place, each in enumerate(value)]
     return texts, documents
 
 
-def _text_of(document: object, name: str, limits: Limits) -> str:
+def _text_of(document: object, name: str, fields: Sequence[str] | None, limits: Limits) -> str:
     if not isinstance(document, dict):
         return _text(document, name, limits)
-    if "text" not in document:
-        raise ApiError(422, f"{name}.text is missing", code="missing_field", param=f"{name}.text")
-    return _text(document["text"], f"{name}.text", limits)
+    if fields is None:
+        if "text" not in document:
+            raise ApiError(
+                422, f"{name}.text is missing", code="missing_field", param=f"{name}.text"
+            )
+        return _text(document["text"], f"{name}.text", limits)
+    texts = [_text(document[each], f"{name}.{each}", limits) for each in fields if each in document]
+    if not texts:
+        raise ApiError(
+            422, f"{name} has none of rank_fields; name fields that it has", code="missing_field",
+            param=name,
+        )  # fmt: skip
+    return _text("\n".join(texts), name, limits)
 
 
 def _text(value: object, name: str, limits: Limits) -> str:

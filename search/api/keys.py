@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ SCOPES: tuple[Scope, ...] = ("read", "write")
 
 _PREFIX = "cloze_"
 _BYTES = 32  # of a key; so many need no slow hash
+_LEAST = 20  # characters of a key that was not made here
+_HASHED = "sha256:"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -38,7 +41,7 @@ class Key:
 
     def line(self) -> str:
         """Return the line of a key file."""
-        return f"{self.scope} sha256:{self.digest} {self.name}"
+        return f"{self.scope} {_HASHED}{self.digest} {self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +74,38 @@ def digest_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def add_key(file: Path, scope: Scope, name: str) -> str:
+    """Make a key, append its line to a file that only its owner may read, and return the key.
+
+    Raises:
+        ClozeError: the name can't stand in a line.
+        OSError: the file can't be written.
+    """
+    if not name.strip() or not name.isprintable() or _HASHED in name:
+        raise ClozeError(
+            f"--name is {name!r}; give it letters that can be printed, and no hash ({_HASHED})"
+        )
+    secret = generate()
+    line = Key(digest=digest_of(secret), scope=scope, name=name.strip()).line()
+    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    with open(descriptor, "rb+") as lines:
+        lines.seek(max(0, lines.seek(0, os.SEEK_END) - 1))
+        # A file that was written by hand may have no end to its last line.
+        begin = "" if lines.read() in (b"", b"\n") else "\n"
+        lines.write(f"{begin}{line}\n".encode())
+    return secret
+
+
 def read_keys(file: Path | None, environment: str = "") -> Keys | None:
     """Read keys from a file and from `CLOZE_API_KEYS`; None where neither was given.
 
     The file has a line `read|write sha256:HEX name` for each key; empty lines and those that begin
-    with # are passed over. The environment has `read:KEY` or `write:KEY`, divided by white space.
+    with # are passed over. The environment has `read:KEY` or `write:KEY`, divided by white space,
+    and keys of 20 characters or more, as shorter ones can be guessed.
 
     Raises:
-        ClozeError: the file can't be read, something in it is no key, a key is there twice, or the
-            file has none.
+        ClozeError: the file can't be read, something in it is no key, a key is there twice or too
+            short, or the file has none.
     """
     if file is None and not environment.strip():
         return None
@@ -122,6 +148,11 @@ def _in_environment(value: str) -> Iterator[Key]:
             raise ClozeError(
                 f"entry {number} of CLOZE_API_KEYS is no key; write read:KEY or write:KEY, divided "
                 "by spaces"
+            )
+        if len(secret) < _LEAST:
+            raise ClozeError(
+                f"entry {number} of CLOZE_API_KEYS has a key of {len(secret)} characters, which "
+                f"can be guessed; make one of {_LEAST} or more, as cloze key add does"
             )
         name = f"CLOZE_API_KEYS {number}"
         yield Key(digest=digest_of(secret), scope=scope, name=name)

@@ -96,6 +96,10 @@ class Metrics:
         for what, size in (("documents", documents), ("passages", passages), ("bytes", bytes)):
             self._index.labels(what).set(size)
 
+    def forget_index(self) -> None:
+        """Leave out what the index held, where nobody can tell whether it still does."""
+        self._index.clear()
+
     def text(self) -> bytes:
         """Return everything in Prometheus's text format."""
         return generate_latest(self._registry)

@@ -1,13 +1,9 @@
 """Names for folders of this machine, whose paths no client is to read."""
 
-import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# Whatever begins in a folder of the root; the last part is kept.
-_ROOTS = "|".join(re.escape(name) for name in os.listdir("/"))
-_PATH = re.compile(rf"/(?:{_ROOTS})(?:/[^\s/:;,'\"()]+)*/([^\s/:;,'\"()]+)")
+from indexer.caches import cache_home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,20 +13,23 @@ class Names:
     names: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, *folders: Path | None) -> "Names":
-        """Stand in for these folders, each by its own name."""
-        pairs = {
+    def of(cls, *folders: Path) -> "Names":
+        """Stand in for these folders and for that of the caches, each by its own name."""
+        return cls(names=()).beside(cache_home(), *folders)
+
+    def beside(self, *folders: Path) -> "Names":
+        """Return names that stand for these folders too."""
+        pairs = dict(self.names) | {
             form: folder.absolute().name
             for folder in folders
-            if folder is not None
             for form in (str(folder), str(folder.absolute()), str(folder.resolve()))
             if "/" in form
         }
         # The longest first: one may lie within another.
-        return cls(names=tuple(sorted(pairs.items(), key=lambda pair: -len(pair[0]))))
+        return Names(names=tuple(sorted(pairs.items(), key=lambda pair: -len(pair[0]))))
 
     def hide(self, message: str) -> str:
-        """Return a message without the folders' paths, nor any other of this machine."""
+        """Return a message without the folders' paths."""
         for path, name in self.names:
             message = message.replace(path, name)
-        return _PATH.sub(r"\1", message)
+        return message

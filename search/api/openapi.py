@@ -46,6 +46,7 @@ def _document(app: FastAPI, limits: Limits, *, keyed: bool) -> dict[str, Any]:
         [(model, "validation") for model in _BODIES], ref_template=REFERENCE
     )
     schemas |= told["$defs"]
+    _restore_nulls(document)
     _limit(document, limits)
     if keyed:
         document["components"]["securitySchemes"] = _KEYS
@@ -53,6 +54,16 @@ def _document(app: FastAPI, limits: Limits, *, keyed: bool) -> dict[str, Any]:
             for operation in operations.values():
                 operation["security"] = [] if is_public(path) else [{key: []} for key in _KEYS]
     return document
+
+
+def _restore_nulls(document: Mapping[str, Any]) -> None:
+    """Give the examples of errors their null again, which FastAPI leaves out."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                for content in response["content"].values():
+                    if "example" in content:
+                        content["example"]["error"].setdefault("param", None)
 
 
 def _limit(document: Mapping[str, Any], limits: Limits) -> None:

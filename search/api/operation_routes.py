@@ -1,5 +1,6 @@
 """`/health/*` and `/metrics`: for who keeps the service running."""
 
+import asyncio
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -57,9 +58,11 @@ async def metrics(request: Request) -> Response:
     service, collected = service_of(request), metrics_of(request)
     collected.flying(service.in_flight)
     if collected.index_is_old():
+        collected.forget_index()
         # A service that can't tell now is no reason to keep the other figures back.
-        with suppress(ClozeError, ApiError):
-            found = await settled(request, service.describe(monotonic() + _PATIENCE))
+        with suppress(ClozeError, ApiError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                found = await settled(request, service.describe(monotonic() + _PATIENCE))
             collected.index(
                 documents=found.documents, passages=found.passages, bytes=found.size_bytes
             )

@@ -10,19 +10,21 @@ _KINDS: Mapping[str, str] = {
     "/v2/rerank": "texts",
 }
 _DOCUMENTS = "/v1/documents"
-_WRITES = frozenset({"PUT", "DELETE", "PATCH"})
+_MODELS = "/v1/models"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _WRITTEN_BY_POST = frozenset({"/v1/documents/delete", "/v1/index/compact"})
 _PUBLIC = frozenset({"/", "/favicon.ico", "/health/live", "/health/ready"})
 _ASSETS = "/assets/"
+_METRICS = "/metrics"
 _NAMED = frozenset(
     {
-        *_KINDS, *_PUBLIC, *_WRITTEN_BY_POST, _DOCUMENTS, "/v1/models", "/v1/index", "/metrics",
+        *_KINDS, *_PUBLIC, *_WRITTEN_BY_POST, _DOCUMENTS, _MODELS, "/v1/index", _METRICS,
         "/openapi.json",
     }
 )  # fmt: skip
 _FAMILIES = (
-    ("/v1/documents/", "/v1/documents/{id}"),
-    ("/v1/models/", "/v1/models/{model}"),
+    (f"{_DOCUMENTS}/", f"{_DOCUMENTS}/{{id}}"),
+    (f"{_MODELS}/", f"{_MODELS}/{{model}}"),
     (_ASSETS, "/assets/{file}"),
 )
 
@@ -42,8 +44,8 @@ def kind(method: str, path: str) -> str | None:
 
 
 def writes(method: str, path: str) -> bool:
-    """Whether a request changes the index."""
-    return method in _WRITES or (method == "POST" and path in _WRITTEN_BY_POST)
+    """Whether a request may change the index: all do that are not known to read."""
+    return method not in _READING and not (method == "POST" and path in _KINDS)
 
 
 def takes_json(method: str, path: str) -> bool:
@@ -51,6 +53,18 @@ def takes_json(method: str, path: str) -> bool:
     if method == "POST":
         return path in _KINDS or path in _WRITTEN_BY_POST
     return method == "PUT" and path == _DOCUMENTS
+
+
+def is_inexact(method: str, path: str) -> bool:
+    """Whether a path ends in a line break that no route has, and that routing would overlook.
+
+    The `$` of a route's pattern matches before a final line break too; ids alone may have one.
+    """
+    if not path.endswith("\n"):
+        return False
+    document = path.startswith(f"{_DOCUMENTS}/") and method in ("GET", "HEAD", "DELETE")
+    model = path.startswith(f"{_MODELS}/") and method in ("GET", "HEAD")
+    return not (document or model)
 
 
 def is_public(path: str) -> bool:
@@ -61,3 +75,8 @@ def is_public(path: str) -> bool:
 def is_service(path: str) -> bool:
     """Whether a path needs a service that answers."""
     return path.startswith(("/v1/", "/v2/"))
+
+
+def tells(path: str) -> bool:
+    """Whether a path tells of the index, or works for it, which no foreign page may ask for."""
+    return is_service(path) or path == _METRICS

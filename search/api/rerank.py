@@ -83,7 +83,7 @@ def _prepared(content: object, limits: Limits) -> tuple[RerankBody, list[str], l
     """Read the request: itself, its texts, and the documents that they are of."""
     body = validated(RerankBody, content)
     within(len(body.query), limits.query, param="query", flag="--max-query", counted="characters")
-    named = body.model_fields_set & {"documents", "texts"}
+    named = [name for name in ("documents", "texts") if getattr(body, name) is not None]
     if len(named) == 2:
         raise ApiError(
             422, "there are both documents and texts, which are the same; give one of them",
@@ -92,7 +92,7 @@ def _prepared(content: object, limits: Limits) -> tuple[RerankBody, list[str], l
     if not named:
         raise ApiError(422, "documents is missing", code="missing_field", param="documents")
     (name,) = named
-    texts, documents = read_documents(getattr(body, name), name, limits)
+    texts, documents = read_documents(getattr(body, name), name, body.rank_fields, limits)
     return body, texts, documents
 
 

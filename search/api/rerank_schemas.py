@@ -9,10 +9,14 @@ from search.api.mistakes import Strict
 _DOCUMENT = {
     "anyOf": [
         {"type": "string"},
-        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+        {"type": "object", "description": "It has a text, or some of rank_fields"},
     ]
 }
-_DOCUMENTS = {"type": "array", "items": _DOCUMENT, "minItems": 1}
+_DOCUMENTS = {"anyOf": [{"type": "array", "items": _DOCUMENT, "minItems": 1}, {"type": "null"}]}
+# One of the two fields, as null is as good as nothing.
+_EITHER: list[Any] = [
+    {"required": [name], "properties": {name: {"type": "array"}}} for name in ("documents", "texts")
+]
 
 
 class RerankBody(Strict):
@@ -29,19 +33,22 @@ class RerankBody(Strict):
                 "documents": ["The wind rose.", "Flow over a flat plate."],
                 "top_n": 1,
             },
-            "oneOf": [{"required": ["documents"]}, {"required": ["texts"]}],
+            "oneOf": _EITHER,
         },
     )
 
     query: str = Field(description="What the texts are ranked by")
     documents: Annotated[Any, WithJsonSchema(_DOCUMENTS)] = Field(
-        None, description="Texts, or objects with a text"
+        None, description="Texts, or objects with a text or with the fields of rank_fields"
     )
     texts: Annotated[Any, WithJsonSchema(_DOCUMENTS)] = Field(
         None, description="Another name of documents"
     )
     model: str | None = Field(None, description="default, or the name of the model that ranks")
     top_n: int | None = Field(None, ge=1, description="How many of the best to return, or all")
+    rank_fields: Annotated[list[str], Field(min_length=1, fail_fast=True)] | None = Field(
+        None, description="Which fields of objects are ranked, joined in this order; text if none"
+    )
     return_documents: bool | None = Field(None, description="Return each document with its score")
     raw_scores: bool | None = Field(
         None, description="Return the model's own score besides: a logit, or a cosine"
@@ -58,8 +65,6 @@ class RankedDocument(BaseModel):
     """The document as it was sent; of a string, an object with it as its text."""
 
     model_config = ConfigDict(extra="allow")
-
-    text: str
 
 
 class RankedAnswer(BaseModel):

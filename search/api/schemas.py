@@ -75,6 +75,12 @@ class SearchBody(SearchOptions):
     )
 
 
+class SearchParameters(SearchOptions):
+    """A search in a URL."""
+
+    q: str
+
+
 class DocumentBody(Strict):
     """One document; its metadata are JSON values by field."""
 

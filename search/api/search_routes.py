@@ -11,8 +11,8 @@ from starlette.responses import Response
 from indexer.errors import ClozeError
 from search.api.answer_schemas import ManyResultsAnswer, ResultsAnswer
 from search.api.answers import answer, results_json
-from search.api.asking import Asked, prepare, read_parameters
-from search.api.body import read_prepared, validated
+from search.api.asking import Asked, asked_in_body, asked_in_url
+from search.api.body import SMALL, read_prepared
 from search.api.direct import DirectRoute
 from search.api.documentation import body_of, document, parameter, parameters_of
 from search.api.errors import ApiError
@@ -40,9 +40,7 @@ _Q = parameter("q", "What to find", example="laminar flow", required=True)
 async def search(request: Request) -> Response:
     """Answer one query with a page of hits, or several queries at one commit of the index."""
     limits, served = limits_of(request), service_of(request).settings.rerank
-    asked = await read_prepared(
-        request, lambda content: prepare(validated(SearchBody, content), limits, served)
-    )
+    asked = await read_prepared(request, lambda content: asked_in_body(content, limits, served))
     return await _answered(request, asked)
 
 
@@ -54,9 +52,11 @@ async def search(request: Request) -> Response:
 )
 async def search_by_url(request: Request) -> Response:
     """Answer one query; facets are field names divided by commas."""
-    body = read_parameters(request.scope["query_string"])
-    asked = prepare(body, limits_of(request), service_of(request).settings.rerank)
-    return await _answered(request, asked)
+    limits, served = limits_of(request), service_of(request).settings.rerank
+    text: bytes = request.scope["query_string"]
+    if len(text) <= SMALL:
+        return await _answered(request, asked_in_url(text, limits, served))
+    return await _answered(request, await asyncio.to_thread(asked_in_url, text, limits, served))
 
 
 async def _answered(request: Request, asked: Asked) -> Response:
@@ -86,9 +86,6 @@ def _sound(request: Request, asked: Asked, place: int, found: Results | ClozeErr
     error = refused(request, found)
     if error.status != 422:
         raise found
-    # A field that no document has: without a filter it was to be counted.
-    if error.param == "filter" and asked.requests[place].filter is None:
-        error = ApiError(422, error.message, param="facets")
     if not asked.many:
         raise error from found
     raise ApiError(

@@ -1,10 +1,13 @@
 """The service as a process: a port, the loaded models, and an end that loses nothing."""
 
+import asyncio
 import contextlib
 import errno
 import gc
+import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,6 +26,12 @@ _BACKLOG = 2048
 _KEEP_ALIVE = 30  # seconds that a connection may rest
 # Seconds beside a request's own for its answer to be written, when the service stops.
 _SPARE = 5
+# Files that the index, its models and the log may have open; the other ones are connections.
+_RESERVED = 256
+_MOST_CONNECTIONS = 4_096
+# Seconds for the access log's last lines, and how often a second signal is looked for.
+_LOG_SECONDS = 2.0
+_TICK = 0.1
 
 
 def serve(
@@ -30,11 +39,12 @@ def serve(
     service_settings: ServiceSettings,
     api_settings: ApiSettings,
     announce: Callable[[str], None],
-) -> None:
+) -> bool:
     """Serve an index until SIGTERM or SIGINT, and then finish what was accepted.
 
     `announce` hears the address, as http://127.0.0.1:8000, once requests are answered there. Port 0
-    is any that is free. A second signal does not wait for answers.
+    is any that is free. A second signal does not wait for answers. Returns whether all that was
+    accepted was answered.
 
     Raises:
         ClozeError: the settings don't go together, the port can't be had, or the service can't be
@@ -51,14 +61,37 @@ def serve(
             gc.collect()
             gc.freeze()
             _listen(listener, api_settings)
-            server = Server(
-                configured(app, service_settings),
-                lambda: announce(_address(listener, api_settings)),
-            )
-            with _stopping(server):
+        except BaseException:
+            service.close(0)
+            raise
+        server = Server(
+            configured(app, service_settings, api_settings),
+            lambda: announce(_address(listener, api_settings)),
+        )
+        with _stopping(server):
+            try:
                 server.run(sockets=[listener])
-        finally:
-            service.close(service_settings.timeout)
+            finally:
+                finished = _close(service, server, service_settings.timeout)
+        if (log := app.state.access_log) is not None:
+            log.drain(_LOG_SECONDS)
+    return finished
+
+
+def _close(service: Service, server: "Server", seconds: float) -> bool:
+    """Close a service, and return whether all was answered; a second signal does not wait."""
+    finished: list[bool] = []
+    if not server.force_exit:
+        # In a thread, because a wait in this one would go on after a signal.
+        closing = threading.Thread(
+            target=lambda: finished.append(service.close(seconds)), daemon=True
+        )
+        closing.start()
+        while closing.is_alive() and not server.force_exit:
+            closing.join(_TICK)
+    if server.force_exit:
+        service.close(0)
+    return finished == [True] and not server.force_exit
 
 
 def bound(settings: ApiSettings) -> socket.socket:
@@ -110,15 +143,25 @@ def _address(listener: socket.socket, settings: ApiSettings) -> str:
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
-def configured(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+def configured(app: FastAPI, settings: ServiceSettings, api: ApiSettings) -> uvicorn.Config:
     """Return how uvicorn is run."""
     return uvicorn.Config(
         app, http=Protocol, ws="none", lifespan="off", log_config=None, log_level="critical",
         access_log=False, server_header=False, backlog=_BACKLOG, timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(settings.timeout) + _SPARE,
+        limit_concurrency=api.max_connections or connections_within(
+            resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        ),
         # Whoever says so is not always a proxy of ours.
         proxy_headers=False,
     )  # fmt: skip
+
+
+def connections_within(files: int) -> int:
+    """Return how many connections a process may have that may open so many files."""
+    if files == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return min(_MOST_CONNECTIONS, max(files - _RESERVED, files // 2))
 
 
 class Server(uvicorn.Server):
@@ -133,6 +176,20 @@ class Server(uvicorn.Server):
         """Begin to answer, and tell."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was accepted, or drop it once that is said."""
+        watching = asyncio.create_task(self._drop_when_forced())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            watching.cancel()
+
+    async def _drop_when_forced(self) -> None:
+        while not self.force_exit:
+            await asyncio.sleep(_TICK)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ class ApiSettings:
     and `host`; "*" is any. `cors` are origins, scheme and all, whose pages may ask; "*" is any.
     `rate` is requests a second of one key, or of one address where there are no keys. `read_only`
     refuses every write. `body_seconds` is how long a request's body may take to arrive.
+    `max_connections` None is as many as the limit of open files has room for.
     """
 
     host: str = "127.0.0.1"
@@ -29,6 +30,7 @@ class ApiSettings:
     access_log: bool = True
     read_only: bool = False
     body_seconds: float = 10.0
+    max_connections: int | None = None
 
     @property
     def loopback(self) -> bool:
@@ -39,8 +41,8 @@ class ApiSettings:
         """Check that the settings go together, before anything is loaded.
 
         Raises:
-            ClozeError: another machine could reach a service without keys, or a number or an origin
-                makes no sense.
+            ClozeError: another machine, or any web page, could reach a service without keys, or a
+                number or an origin makes no sense.
         """
         if not 0 <= self.port <= 65_535:
             raise ClozeError(f"--port is {self.port}; it must lie between 0 and 65535")
@@ -48,12 +50,21 @@ class ApiSettings:
             raise ClozeError(f"--rate is {self.rate:g}; it must be a finite number above 0")
         for origin in self.cors:
             _check_origin(origin)
-        if not (self.loopback or self.insecure or self.keys):
+        if (opened := self._opened()) and not (self.insecure or self.keys):
             raise ClozeError(
-                f"--host {self.host} can be reached from other machines, and there are no keys; "
-                "make one with: cloze key add FILE, and give it as --api-key FILE, or say "
-                "--insecure"
+                f"{opened}, and there are no keys; make one with: cloze key add FILE, and give it "
+                "as --api-key FILE, or say --insecure"
             )
+
+    def _opened(self) -> str:
+        """Return what lets strangers ask, in words; empty where nothing does."""
+        if not self.loopback:
+            return f"--host {self.host} can be reached from other machines"
+        if "*" in self.cors:
+            return "--cors '*' lets any web page ask"
+        if "*" in self.allowed_hosts:
+            return "--allowed-host '*' lets any web page ask that names itself as this machine"
+        return ""
 
 
 def is_loopback(host: str) -> bool:

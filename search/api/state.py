@@ -1,6 +1,6 @@
 """What a route reaches through its request: service, settings, the request's own record."""
 
-from time import monotonic
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from starlette.requests import Request
@@ -47,14 +47,15 @@ def deadline_of(request: Request) -> float:
 
     The time runs from the request's head, so that a slow upload is part of it.
     """
-    exchange = request.scope.get("exchange")
-    came = monotonic() if exchange is None else cast(Exchange, exchange).came
-    return came + service_of(request).settings.timeout
+    return exchange_of(request).came + service_of(request).settings.timeout
 
 
 def names_of(request: Request) -> Names:
-    """Return the names that stand for paths in what clients read."""
-    return cast(Names, request.app.state.names)
+    """Return the names that stand for paths in what clients read, the encoder's of now too."""
+    names, encoder = cast(Names, request.app.state.names), service_of(request).encoder
+    if encoder is None or not Path(encoder.name).is_absolute():
+        return names
+    return names.beside(Path(encoder.name), encoder.folder)
 
 
 def refused(request: Request, error: ClozeError) -> ApiError:

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.types import Scope
 
+from indexer.errors import ClozeError
 from search.api.exchange import Exchange
 from search.api.front import Journal
 from search.api.paths import label
@@ -17,16 +18,23 @@ def tracing() -> Journal | None:
     """Return what turns requests into spans, None where nothing asks for it.
 
     It needs the extra `tracing`, and its address in OpenTelemetry's own environment variable.
+
+    Raises:
+        ClozeError: there is the address, and not the extra.
     """
-    if not any(os.environ.get(name) for name in _ENDPOINTS):
+    asking = next((name for name in _ENDPOINTS if os.environ.get(name)), None)
+    if asking is None:
         return None
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError:
-        return None
+    except ImportError as error:
+        raise ClozeError(
+            f"{asking} asks for traces, and {error.name} is not installed; install "
+            "cloze-search[tracing], or unset the variable"
+        ) from None
     name = os.environ.get("OTEL_SERVICE_NAME", "cloze")
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -1,6 +1,7 @@
 """Waiting for what the service promised: no longer than the deadline, nor for who has left."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from time import monotonic
 from typing import TypeVar
@@ -8,16 +9,20 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.types import Receive
 
-from search.api.errors import ClientLeft, late
+from search.api.errors import ApiError, ClientLeft, late
 from search.api.state import deadline_of, service_of
 
 Result = TypeVar("Result")
 
 
-async def settled(request: Request, future: "Future[Result]") -> Result:
+async def settled(
+    request: Request,
+    future: "Future[Result]",
+    late: Callable[[float], ApiError] = late,
+) -> Result:
     """Wait for a service's future; who leaves, or is too late, frees the place in its queue.
 
-    The request's body must have been read.
+    The request's body must have been read. `late` makes the 504 from the timeout's seconds.
 
     Raises:
         ApiError: 504, the deadline passed.

@@ -1,5 +1,6 @@
 """`cloze key`: who may use the service."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,20 +22,11 @@ def add(
     scope: Annotated[str, typer.Option(help="read, or write, which may read too")] = "read",
 ) -> None:
     """Make a key, print it once, and keep its hash in a file."""
-    import os
-
     from indexer.errors import ClozeError
-    from search.api.keys import SCOPES, Key, digest_of, generate
+    from search.api.keys import SCOPES, add_key
 
     found = next((each for each in SCOPES if each == scope), None)
     if found is None:
         raise ClozeError(f"--scope is {scope!r}; choose read or write")
-    if not name.strip() or not name.isprintable():
-        raise ClozeError(f"--name is {name!r}; give it letters that can be printed")
-    secret = generate()
-    line = Key(digest=digest_of(secret), scope=found, name=name.strip()).line()
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with open(descriptor, "a", encoding="utf-8") as lines:
-        lines.write(line + "\n")
-    tell(secret)
+    tell(add_key(Path(file), found, name))
     notice(f"{file} keeps its hash; the key itself is not to be had again")

@@ -81,6 +81,14 @@ def serve(
         float | None,
         typer.Option(envvar="CLOZE_RATE", help="Requests a second of a key, or of an address"),
     ] = None,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            envvar="CLOZE_MAX_CONNECTIONS",
+            help="Connections, at most; the rest is told 503 [default: by the limit of open files]",
+        ),
+    ] = None,
     access_log: Annotated[
         bool,
         typer.Option(
@@ -147,7 +155,7 @@ def serve(
         ApiSettings(
             host=host, port=port, keys=_keys(api_key), insecure=insecure, read_only=read_only,
             allowed_hosts=tuple(allowed_host or ()), cors=tuple(cors or ()), rate=rate,
-            access_log=access_log,
+            access_log=access_log, max_connections=max_connections,
         ),
     )  # fmt: skip
 
@@ -158,11 +166,15 @@ def run(index: Path, settings: ServiceSettings, api: "ApiSettings") -> None:
     from search.api.server import serve as run_server
 
     notice(f"Loading {index} …")
-    run_server(
+    finished = run_server(
         index, settings, api,
         lambda address: tell(f"{address}  (Ctrl-C stops)"),
     )  # fmt: skip
-    notice("stopped; what was accepted is done")
+    notice(
+        "stopped; what was accepted is done"
+        if finished
+        else "stopped; some of what was accepted has no answer"
+    )
 
 
 def _keys(file: str | None) -> "Keys | None":

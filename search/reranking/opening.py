@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from indexer.errors import ClozeError
+from indexer.errors import ClozeError, RequestError
 
 if TYPE_CHECKING:
     from indexer.index import Index
@@ -43,9 +43,10 @@ def _cross_encoder(name: str, index: "Index") -> "Reranker":
 
 def _late(index: "Index") -> "Reranker":
     if index.manifest.encoder is None:
-        raise ClozeError(
+        raise RequestError(
             f"{index.folder} was built with --lexical-only, --rerank late needs an encoder; name a "
-            f"cross-encoder, or: cloze reindex {index.folder} --model MODEL"
+            f"cross-encoder, or: cloze reindex {index.folder} --model MODEL",
+            param="rerank",
         )
     from search.reranking.late import LateInteraction
 

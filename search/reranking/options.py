@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from indexer.errors import ClozeError
+from indexer.errors import RequestError
 from indexer.manifest import Defaults
 from search.hits import Request
 from search.reranking.opening import LATE, NONE
@@ -18,7 +18,7 @@ def resolve_rerank(request: Request, stored: Defaults) -> Request:
     """Fill in reranker, depth and weight; the index's depth and weight are for its own reranker.
 
     Raises:
-        ClozeError: a number is out of its range, depth and budget are both given, or there is
+        RequestError: a number is out of its range, depth and budget are both given, or there is
             something to say about a reranker, and none.
     """
     name = request.rerank if request.rerank is not None else stored.rerank or NONE
@@ -43,21 +43,32 @@ def stored_weight(name: str, stored: Defaults) -> float:
 
 def _check(request: Request, name: str) -> None:
     if not name.strip():
-        raise ClozeError(
-            f"rerank is {name!r}; name late, none, a checkpoint folder or a hub id, or leave it out"
+        raise RequestError(
+            f"rerank is {name!r}; name late, none, a checkpoint folder or a hub id, or leave it "
+            "out",
+            param="rerank",
         )
     depth, budget, weight = request.rerank_depth, request.rerank_budget_ms, request.rerank_weight
     given = {"rerank_depth": depth, "rerank_budget_ms": budget, "rerank_weight": weight}
     for option, value in given.items():
         if value is not None and name == NONE:
-            raise ClozeError(f"{option} is {value:g}, and rerank is none; name a reranker, or late")
+            raise RequestError(
+                f"{option} is {value:g}, and rerank is none; name a reranker, or late",
+                param=option,
+            )
     if depth is not None and depth < 1:
-        raise ClozeError(f"rerank_depth is {depth}; it must be 1 or more")
+        raise RequestError(f"rerank_depth is {depth}; it must be 1 or more", param="rerank_depth")
     if depth is not None and budget is not None:
-        raise ClozeError(
-            f"rerank_depth is {depth} and rerank_budget_ms is {budget:g}; give one of the two"
+        raise RequestError(
+            f"rerank_depth is {depth} and rerank_budget_ms is {budget:g}; give one of the two",
+            param="rerank_depth",
         )
     if budget is not None and not 0 < budget < float("inf"):
-        raise ClozeError(f"rerank_budget_ms is {budget:g}; it must be a finite number above 0")
+        raise RequestError(
+            f"rerank_budget_ms is {budget:g}; it must be a finite number above 0",
+            param="rerank_budget_ms",
+        )
     if weight is not None and not 0 <= weight <= 1:
-        raise ClozeError(f"rerank_weight is {weight:g}; it must lie between 0 and 1")
+        raise RequestError(
+            f"rerank_weight is {weight:g}; it must lie between 0 and 1", param="rerank_weight"
+        )

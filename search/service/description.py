@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from indexer.manifest import Defaults
+from indexer.manifest import Defaults, Manifest
 from search.reranking.opening import LATE, NONE
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def describe(index: "Index", served: str | None, compaction: str) -> Described:
         ),
         modes=("hybrid", "dense", "lexical") if has_vectors else ("lexical",),
         encoder=_encoder(index),
-        rerankers=_rerankers(has_vectors=has_vectors, served=served),
+        rerankers=_rerankers(manifest, served),
         defaults=manifest.defaults,
         compaction=compaction,
         faiss=str(index.dense.notes.get("factory", "Flat")) if has_vectors else None,
@@ -90,9 +90,10 @@ def _encoder(index: "Index") -> Mapping[str, Any] | None:
     return asdict(sealed) | {"name": name}
 
 
-def _rerankers(*, has_vectors: bool, served: str | None) -> tuple[str, ...]:
+def _rerankers(manifest: Manifest, served: str | None) -> tuple[str, ...]:
+    """Return what may be named; late interaction without stored token vectors can take seconds."""
     offered = [NONE]
-    if has_vectors:
+    if manifest.token_vectors is not None or (served or manifest.defaults.rerank) == LATE:
         offered.append(LATE)
     if served not in (None, NONE, LATE):
         offered.append(CROSS_ENCODER)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.service.parts import Part, Work, parts
-from search.service.rows import Read, read_texts, read_tokens
+from search.service.tokens import read_tokens
 
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
+    from indexer.runtime.rows import TokenRow
 
 # Texts that are tokenised at once.
 _AT_ONCE = 16
@@ -40,9 +41,9 @@ def embed(
     vectors = np.empty((len(inputs), encoder.checkpoint.dimension), dtype=np.float32)
     truncated = []
     total = done = 0
-    sized = ((each, len(each.row.ids)) for each in _read(encoder, inputs, queries=queries))
+    sized = ((each, len(each.ids)) for each in _read(encoder, inputs, queries=queries))
     for part, tokens in parts(sized, encoder.device):
-        found = yield Part(encoder, [each.row for each in part], tokens)
+        found = yield Part(encoder, part, tokens)
         vectors[done : done + len(part)] = found
         truncated += [done + place for place, each in enumerate(part) if each.truncated]
         done += len(part)
@@ -52,12 +53,12 @@ def embed(
 
 def _read(
     encoder: "Encoder", inputs: Sequence[str] | Sequence[Sequence[int]], *, queries: bool
-) -> Iterator[Read]:
+) -> "Iterator[TokenRow]":
     """Read inputs in their order, a few ahead of the work."""
     for start in range(0, len(inputs), _AT_ONCE):
         some: Sequence[Any] = inputs[start : start + _AT_ONCE]
         texts = [each for each in some if isinstance(each, str)]
-        yield from read_texts(encoder, texts, queries=queries)
+        yield from encoder.query_rows(texts) if queries else encoder.document_rows(texts)
         for place, each in enumerate(some, start):
             if not isinstance(each, str):
                 yield read_tokens(encoder, each, place)

@@ -7,7 +7,6 @@ from search.service.handles import Served
 from search.service.jobs import Search
 from search.service.models import slice_tokens
 from search.service.observer import Observer
-from search.service.rows import query_rows
 from search.service.settling import begun, fail
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class QueryEncoding:
             raise AssertionError("there is nothing to encode with")
         texts = [search.requests[place].query for place in search.dense]
         try:
-            rows = query_rows(served.encoder, texts)
+            rows = served.encoder.query_rows(texts)
         except Exception as error:
             fail(search.future, error)
             return False

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from indexer.documents import Document
 from indexer.passages import PassageRule, cut
 from search.service.parts import Pair, Part, Work, parts
-from search.service.rows import Read, read_texts
 
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
+    from indexer.runtime.rows import TokenRow
     from search.reranking.crossencoder import CrossEncoder
 
 # Texts that are cut at once.
@@ -42,8 +42,8 @@ def rank(
     texts: Sequence[str],
 ) -> Work[Ranked]:
     """Score texts, each by the best of the windows that the index's rule cuts it into."""
-    (asked,) = read_texts(encoder, [query], queries=True)
-    windows = _Windows(encoder, rule, texts, tokens=len(asked.row.ids))
+    (asked,) = encoder.query_rows([query])
+    windows = _Windows(encoder, rule, texts, tokens=len(asked.ids))
     best = np.full(len(texts), -np.inf)
     if cross_encoder is not None:
         yield from _by_cross_encoder(cross_encoder, query, windows, best)
@@ -94,13 +94,13 @@ def _by_cross_encoder(
 
 
 def _by_encoder(
-    encoder: "Encoder", asked: Read, windows: _Windows, best: NDArray[np.float64]
+    encoder: "Encoder", asked: "TokenRow", windows: _Windows, best: NDArray[np.float64]
 ) -> Work[None]:
-    found = yield Part(encoder, [asked.row], len(asked.row.ids))
+    found = yield Part(encoder, [asked], len(asked.ids))
     query = _unit(found)[0]
     for part, tokens in parts(windows, encoder.device):
-        read = read_texts(encoder, [window for _, window in part], queries=False)
-        vectors = yield Part(encoder, [each.row for each in read], tokens)
+        rows = encoder.document_rows([window for _, window in part])
+        vectors = yield Part(encoder, rows, tokens)
         # Row by row: a product of matrices would sum in an order that follows their number.
         cosines = (_unit(vectors) * query).sum(axis=1)
         np.maximum.at(best, [place for place, _ in part], cosines)

@@ -161,7 +161,7 @@ class Service:
         """Return a document by its id, None where there is none."""
 
         def read(index: "Index") -> Read | None:
-            row = index.store.live([id]).get(id)
+            row = index.store.live([id], index.sequence).get(id)
             if row is None:
                 return None
             (document,) = intact(index, [row.number]).values()

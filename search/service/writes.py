@@ -147,7 +147,7 @@ def apply(index: "Index", group: Sequence[Write], published: Callable[[int], Non
     if isinstance(one, Put):
         puts = [each for each in group if isinstance(each, Put)]
         documents = (document for put in puts for document in put.documents)
-        index.add(documents, published=lambda changes: published(changes.deleted))
+        index.add(documents, atomic=True, published=lambda changes: published(changes.deleted))
     elif isinstance(one, Delete):
         ids = [id_ for each in group if isinstance(each, Delete) for id_ in each.ids]
         index.delete(ids, published=lambda changes: published(changes.deleted))

@@ -7,6 +7,7 @@ import { label } from "./labels.js";
 import { Latest } from "./latest.js";
 import { marked } from "./marks.js";
 import { stagesThatRan, way } from "./stages.js";
+import { sentences } from "./troubles.js";
 
 /** A dialog over the page. `move(id)` shows another document, `close()` leaves the view. */
 export class DocumentView {
@@ -16,6 +17,7 @@ export class DocumentView {
     this.move = move;
     this.id = this.hit = this.document = null;
     this.hits = [];
+    this.stale = false;
     const failed = (error) => this.fail(error, refused);
     this.reading = new Latest({ answered: (document) => this.show(document), failed });
     this.explaining = new Latest({ answered: (answer) => this.tell(answer), failed });
@@ -40,8 +42,9 @@ export class DocumentView {
   /** Open a document of an answer's hits, or one that is none of them. */
   open(id, hits) {
     const hit = hits.find((each) => each.id === id) ?? null;
-    const same = this.document?.id === id && JSON.stringify(hit) === JSON.stringify(this.hit);
+    const same = !this.stale && this.document?.id === id && JSON.stringify(hit) === JSON.stringify(this.hit);
     this.hits = hits;
+    this.stale = false;
     if (!this.dialog.open) this.dialog.showModal();
     if (same) return;
     const again = this.id === id ? this.document : null;
@@ -62,6 +65,11 @@ export class DocumentView {
     this.explaining.stop();
     this.id = this.document = null;
     this.hide();
+  }
+
+  /** Draw the whole anew next time. */
+  forget() {
+    this.stale = true;
   }
 
   /** Leave the page to something that has to be answered first. */
@@ -130,8 +138,8 @@ export class DocumentView {
 
   fail(error, refused) {
     if (refused(error)) return;
-    const line = error.message || label("unreachable");
-    byId("document-trouble").replaceChildren(element("p", { class: "trouble" }, line));
+    const line = error.message ? sentences(error.message) : [label("unreachable")];
+    byId("document-trouble").replaceChildren(element("p", { class: "trouble" }, ...line));
     if (error.passing) return;
     for (const place of ["text", "explanation"]) {
       if (byId(place).querySelector(":scope > .quiet")) byId(place).replaceChildren();

@@ -4,6 +4,9 @@ const KEPT = "cloze.language";
 const KNOWN = ["en", "zh"];
 let chosen = null;
 
+/** The language of what the server says, whatever the page's is. */
+export const SERVERS = "en";
+
 export function language() {
   if (chosen) return chosen;
   let kept = null;

@@ -3,9 +3,11 @@ import { byId } from "./dom.js";
 import { listenToKeys } from "./keyboard.js";
 import { labelPage } from "./labels.js";
 import { chooseLanguage, otherLanguage } from "./language.js";
+import { narrow, placePreferences } from "./layout.js";
 import { Page } from "./page.js";
 
 labelPage();
+placePreferences();
 const page = new Page();
 const box = byId("query");
 
@@ -48,9 +50,10 @@ byId("theme").addEventListener("click", () => {
   }
 });
 
-window.addEventListener("online", () => {
-  page.facts.retryNow();
-  page.search.retryNow();
+narrow.addEventListener("change", () => {
+  placePreferences();
+  page.redraw();
 });
+window.addEventListener("online", () => page.retryNow());
 
 page.start();

@@ -1,6 +1,5 @@
-// What the page says besides hits: troubles, the start page, and that nothing was found.
+// What the page says besides hits: what screen readers hear, the start page, that nothing was found.
 import { byId, element } from "./dom.js";
-import { keepKey, keptKey } from "./client.js";
 import { label } from "./labels.js";
 
 const QUIET = 700; // ms without another answer, so that typing is not read out letter by letter
@@ -12,55 +11,6 @@ export function announce(text) {
   announcing = setTimeout(() => {
     byId("announcer").textContent = text;
   }, QUIET);
-}
-
-/** Tell of an error above the results; a passing one with a button that tries at once. */
-export function drawTrouble(error, tryNow) {
-  const sentence = error.message || label("unreachable");
-  const again = error.passing && error.message ? ` ${label("tryingAgain")}` : "";
-  byId("trouble").replaceChildren(
-    element(
-      "div",
-      { class: "trouble" },
-      element("p", {}, sentence + again),
-      error.passing
-        ? element("button", { type: "button", onclick: tryNow }, label("tryNow"))
-        : null,
-    ),
-  );
-}
-
-export function clearTrouble() {
-  byId("trouble").replaceChildren();
-}
-
-/** Ask for a key; `use` is called once there is one. */
-export function drawKeyForm(use) {
-  if (document.querySelector("form.key")) return;
-  const field = element("input", {
-    type: "password",
-    id: "key",
-    autocomplete: "off",
-    required: true,
-    pattern: "[!-~]+", // what a header can carry
-  });
-  const submit = (event) => {
-    event.preventDefault();
-    keepKey(field.value.trim());
-    clearTrouble();
-    use();
-  };
-  byId("trouble").replaceChildren(
-    element(
-      "form",
-      { class: "key trouble", onsubmit: submit },
-      element("p", {}, `${label(keptKey() ? "keyWrong" : "keyWanted")} ${label("keyKept")}`),
-      element("label", { for: "key" }, label("keyLabel")),
-      field,
-      element("button", {}, label("keySend")),
-    ),
-  );
-  field.focus();
 }
 
 /** The start page: what there is to search, and the keys. */

@@ -5,11 +5,12 @@ import { byId } from "./dom.js";
 import { DocumentView } from "./documentview.js";
 import { label } from "./labels.js";
 import { Latest } from "./latest.js";
-import { announce, clearTrouble, drawKeyForm, drawTrouble } from "./messages.js";
+import { announce } from "./messages.js";
 import { compareBodies, explainBody, searchBody, wayOf } from "./question.js";
 import { Results } from "./results.js";
 import { drawSettings } from "./settings.js";
 import { PAGE } from "./state.js";
+import { Troubles } from "./troubles.js";
 
 const TYPING = 120; // ms that the box must rest before it is searched for
 const OFTEN = 10_000; // ms before the index's facts are asked for again
@@ -23,6 +24,11 @@ export class Page {
     this.answer = null; // the last one: {question, state, answers, trip}
     this.asked = null;
     this.typing = false;
+    this.troubles = new Troubles({
+      tryNow: () => this.retryNow(),
+      keyed: () => this.askAgain(),
+      orElse: this.box,
+    });
     const failed = (error) => this.fail(error);
     this.facts = new Latest({ answered: (facts) => this.learn(facts), failed });
     this.search = new Latest({
@@ -47,9 +53,12 @@ export class Page {
 
   /** Draw everything anew, in another language say. */
   redraw() {
+    this.troubles.redraw();
     if (!this.index) return;
     this.results.forget();
+    this.view.forget();
     this.draw();
+    if (this.answer?.answers.length) announce(this.results.told());
   }
 
   /** Change the state; a change that is not typed is searched for at once. */
@@ -110,7 +119,7 @@ export class Page {
     if (question === null) {
       this.search.stop();
       this.asked = this.answer = null;
-      clearTrouble();
+      this.troubles.clear();
     } else if (question !== this.asked) {
       this.asked = question;
       this.search.run((signal) => this.task(signal), delay);
@@ -134,8 +143,8 @@ export class Page {
 
   receive({ question, state, answers }, trip) {
     this.answer = { question, state, answers, trip };
-    const recovered = byId("trouble").hasChildNodes();
-    clearTrouble();
+    const recovered = this.troubles.error?.passing;
+    this.troubles.clear();
     byId("results").removeAttribute("aria-busy");
     this.draw();
     this.showDocument();
@@ -171,7 +180,7 @@ export class Page {
       this.draw();
       return;
     }
-    clearTrouble();
+    this.troubles.clear();
     this.sync(0);
   }
 
@@ -184,10 +193,7 @@ export class Page {
   fail(error) {
     if (this.wantsKey(error)) return;
     if (!error.passing && error.status === undefined) throw error;
-    drawTrouble(error, () => {
-      this.facts.retryNow();
-      this.search.retryNow();
-    });
+    this.troubles.tell(error);
     if (error.passing) return;
     byId("results").removeAttribute("aria-busy");
     this.answer = { question: this.asked, state: this.state, answers: [], trip: 0 };
@@ -198,12 +204,21 @@ export class Page {
   wantsKey(error) {
     if (error.status !== 401) return false;
     this.view.hide();
-    drawKeyForm(() => {
-      this.asked = null;
-      if (this.index) this.sync(0);
-      else this.start();
-    });
+    this.troubles.askForKey();
     return true;
+  }
+
+  /** Try what waits for the server at once. */
+  retryNow() {
+    this.facts.retryNow();
+    this.search.retryNow();
+  }
+
+  /** There is another key. */
+  askAgain() {
+    this.asked = null;
+    if (this.index) this.sync(0);
+    else this.start();
   }
 }
 

@@ -4,6 +4,8 @@ import { byId, element, replaceKeepingFocus } from "./dom.js";
 import { chips, Facets, toggled } from "./facets.js";
 import { hitList } from "./hits.js";
 import { label } from "./labels.js";
+import { SERVERS } from "./language.js";
+import { narrow } from "./layout.js";
 import { nothing, welcome } from "./messages.js";
 import { waysOf } from "./question.js";
 import { mayGrow, PAGE } from "./state.js";
@@ -106,7 +108,7 @@ export class Results {
 
   notices() {
     const lines = new Set(this.answer.answers.flatMap(({ notices }) => notices));
-    return [...lines].map((line) => element("p", { class: "notice" }, line));
+    return [...lines].map((line) => element("p", { class: "notice", lang: SERVERS }, line));
   }
 
   drawChips() {
@@ -125,7 +127,6 @@ export class Results {
 
   /** Where the page is narrow the filters start folded, since they stand above the hits. */
   foldOnPhones() {
-    const narrow = matchMedia("(max-width: 860px)");
     const fold = () => {
       byId("facets").open = !narrow.matches;
     };

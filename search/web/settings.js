@@ -1,6 +1,7 @@
 // The switches above the results: ranking, reranking, and the compare view.
 import { element, replaceKeepingFocus } from "./dom.js";
 import { label } from "./labels.js";
+import { narrow } from "./layout.js";
 import { wayOf, waysOf } from "./question.js";
 import { formatWay } from "./state.js";
 
@@ -8,12 +9,14 @@ import { formatWay } from "./state.js";
 export function drawSettings(place, state, index, go, orElse) {
   const way = wayOf(state, index);
   const comparing = state.compare !== null;
-  const drawn = [
-    !comparing && choice("mode", index.modes, way.mode, (mode) => go({ mode })),
-    !comparing && choice("rerank", index.rerankers, way.rerank, (rerank) => go({ rerank })),
+  const mode = !comparing && choice("mode", index.modes, way.mode, (mode) => go({ mode }));
+  const rerank =
+    !comparing && choice("rerank", index.rerankers, way.rerank, (rerank) => go({ rerank }));
+  const compare =
     waysOf(index).length > 1 &&
-      compareSwitch(comparing, () => go({ compare: comparing ? null : twoWays(way, index) })),
-  ];
+    compareSwitch(comparing, () => go({ compare: comparing ? null : twoWays(way, index) }));
+  // The switch stands at the end of the first line, and in one column that is the rankings' alone.
+  const drawn = narrow.matches ? [mode, compare, rerank] : [mode, rerank, compare];
   replaceKeepingFocus(place, drawn.filter(Boolean), orElse);
 }
 

@@ -1,6 +1,8 @@
 """Nearest passages against brute force in numpy, and vectors that catch up with the store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from indexer import dense as dense_module
+from indexer import together as together_module
 from indexer.dense import Dense
 from indexer.documents import Document
+from indexer.kernel import all_products
 from indexer.nearest import Nearest
 from indexer.records import PASSAGE_BITS, Entry, StoredPassage
+from indexer.rows import Rows
 from indexer.store import Store
+from indexer.together import LEAST, nearest_together
 from tests.indexer.brute_force import brute_force
 
 DIMENSION = 16
@@ -177,8 +184,59 @@ def test_queries_together_give_what_each_gives_alone(
     for dense in threads_of_large:
         together = dense.search_many(queries, depth, allowed)
         for query, its, found in zip(queries, allowed, together, strict=True):
-            assert_same(found, dense.search(query, depth, its))
+            alone = dense.search(query, depth, its)
+            assert_same(found, alone)
+            # All that is left has an exact score; alone, only what a scan proposed.
+            assert found.plan == replace(alone.plan, scored=found.plan.passages)
             assert_nearest(found, brute_force(large, query, its), depth, 1e-6)
+
+
+@pytest.mark.parametrize("rows_at_once", [7, 4.2, 1, 0])
+def test_scores_of_many_queries_are_made_for_a_bounded_number_at_once(
+    large: Store, monkeypatch: pytest.MonkeyPatch, rows_at_once: float
+) -> None:
+    dense = opened(large, 2)
+    most = int(rows_at_once * sum(part.size for part in dense._parts))
+    queries = unit_rows(17, 5).astype(np.float32)
+    allowed = [None if n % 3 else np.arange(1, 2001, 1 + n) for n in range(17)]
+    made: list[int] = []
+
+    def watched(
+        parts: Sequence[Rows],
+        masks: Sequence[Sequence[NDArray[np.bool_]] | None],
+        some: NDArray[np.float32],
+        depth: int,
+        pool: Executor,
+    ) -> list[Nearest]:
+        made.append(len(some) * sum(part.size for part in parts))
+        return nearest_together(parts, masks, some, depth, pool)
+
+    monkeypatch.setattr(dense_module, "MOST_SCORES", most)
+    monkeypatch.setattr(dense_module, "nearest_together", watched)
+    found = dense.search_many(queries, 9, allowed)
+    for query, its, each in zip(queries, allowed, found, strict=True):
+        assert_same(each, dense.search(query, 9, its))
+    assert max(made, default=0) <= most
+    assert len(made) == (3 if rows_at_once >= LEAST else 0)  # 7, 7 and 3 queries
+
+
+def test_queries_together_read_the_stored_rows_where_they_lie(
+    large: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dense = opened(large, 2)
+    read: list[bool] = []
+
+    def watched(rows: NDArray[np.float16], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        read.extend(np.shares_memory(rows, part.stored(slice(None))) for part in dense._shards
+                    if len(rows) == part.size)  # fmt: skip
+        return all_products(rows, queries)
+
+    monkeypatch.setattr(together_module, "all_products", watched)
+    dense.search_many(unit_rows(6, 2).astype(np.float32), 3, [None] * 6)
+    assert any(read)
+    assert not np.shares_memory(
+        dense._shards[0].stored(np.arange(3)), dense._shards[0].stored(slice(3))
+    )
 
 
 @settings(max_examples=40)

@@ -116,6 +116,25 @@ def test_max_pooling_without_normalisation_and_with_prompts(
     assert cosines(documents, queries).max() < LEAST_COSINE[prompted.precision]
 
 
+def test_rows_are_what_a_tokenizer_that_truncates_gives(prompted: Encoder) -> None:
+    tokenizer = Tokenizer.from_file(str(prompted.checkpoint.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    most = prompted.checkpoint.max_tokens
+    cut = Tokenizer.from_str(tokenizer.to_str())
+    cut.enable_truncation(most)
+    for rows, prompt in (
+        (prompted.query_rows(TEXTS), prompted.checkpoint.query_prompt),
+        (prompted.document_rows(TEXTS), prompted.checkpoint.document_prompt),
+    ):
+        whole = [tokenizer.encode(prompt + text).ids for text in TEXTS]
+        assert [row.ids for row in rows] == [cut.encode(prompt + text).ids for text in TEXTS]
+        assert [row.truncated for row in rows] == [len(ids) > most for ids in whole]
+        assert len({row.truncated for row in rows}) == 2
+        assert [prompted.row(ids) for ids in whole] == rows
+    assert np.array_equal(prompted.vectors(rows), prompted.encode_documents(TEXTS))
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_the_eager_forward_pass_pools_without_padding(
     tiny_model: Path, tmp_path: Path, pooling: str

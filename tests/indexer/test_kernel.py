@@ -54,3 +54,40 @@ def test_long_vectors_are_not_said_to_be_exact() -> None:
     assert not is_exact(1.0, queries * 3)
     assert not is_exact(2.5, queries)
     assert is_exact(1.0, np.zeros((0, DIMENSION), dtype=np.float32))
+
+
+def test_norms_are_of_the_queries_as_they_are_multiplied() -> None:
+    query = np.array([[0.75 * 2**-28]], dtype=np.float32)  # a whole unit when rounded
+    assert is_exact(1.9 * 2**28, query)
+    assert not is_exact(2.1 * 2**28, query)
+
+
+def test_a_bound_that_leaves_room_for_the_rounding_of_a_rows_norm() -> None:
+    query = np.zeros((1, DIMENSION), dtype=np.float32)
+    query[0, 0] = 1
+    assert is_exact(1.99, query)
+    assert not is_exact(1.9999999, query)
+
+
+@given(seed=SEEDS, order=st.randoms(use_true_random=False))
+def test_sums_at_the_bound_are_exact_in_any_order(seed: int, order: "np.random.Generator") -> None:
+    row = np.abs(unit(1, seed)) * np.float32(1.4)
+    rows, queries = row.astype(np.float16), row.astype(np.float16).astype(np.float32)
+    norm = float(np.linalg.norm(rows.astype(float)))
+    queries *= np.float32(1.989 / norm**2)
+    assert is_exact(norm, queries)
+    expected = sum(
+        (
+            Fraction(float(a)) * Fraction(round(Fraction(float(b)) * 2**28), 2**28)
+            for a, b in zip(rows[0], queries[0], strict=True)
+        ),
+        Fraction(),
+    )
+    wide = rows[0].astype(np.float64)
+    shuffled = list(range(DIMENSION))
+    order.shuffle(shuffled)
+    total = 0.0
+    for place in shuffled:  # one after the other, in float64
+        total += wide[place] * (np.rint(float(queries[0, place]) * 2**28) / 2**28)
+    assert Fraction(total) == expected
+    assert float(products(rows, queries[0])[0]) == float(np.float32(total))

@@ -285,7 +285,31 @@ def test_any_history_shows_what_a_dictionary_would(
         for upto, state in enumerate(states):
             documents = store.documents(store.numbers(upto).tolist())
             assert {d.id: d.text for d in documents.values()} == state
+            found = store.live(list("abcde"), upto)
+            documents = store.documents([row.number for row in found.values()])
+            assert {id: documents[row.number].text for id, row in found.items()} == state
+            assert [row.text_hash.decode() for row in found.values()] == [state[id] for id in found]
+    assert store.live(list("abcde")).keys() == live.keys()
     store.close()
+
+
+def test_ids_as_of_an_earlier_commit_are_looked_up_and_not_sought(store: Store) -> None:
+    write(store, *(entry(f"{n}") for n in range(600)))
+    write(store, entry("a", "old"))
+    write(store, entry("a", "new"))
+    delete(store, "a", "7")
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    ids = ["a", *(f"{n}" for n in range(600))]  # more than are asked for at once
+    numbers = [store.live(ids, upto)["a"].number for upto in (2, 3)]
+    assert numbers == [601, 602]
+    assert store.live(ids, 4).keys() == set(ids) - {"a", "7"}
+    assert store.live(ids, 1).keys() == set(ids) - {"a"}
+    store._db.set_trace_callback(None)
+    assert len(asked) == 8
+    for statement in asked:
+        plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        assert not [line for line in plan if "SCAN" in line or "INDEX added" in line], plan
 
 
 def test_a_stream_that_was_left_off_may_outlive_the_store(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """The engine end to end over a tiny model: pages, edges, filters, and what a hit says of itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.filters import parse
+from indexer.nearest import Nearest
 from search.engine import SearchEngine
 from search.hits import Fusion, Hit, Mode, Request, Results
 from search.index import Index
@@ -322,6 +324,38 @@ def test_queries_together_are_answered_as_each_alone(library: Index) -> None:
     vectors = [None if n % 2 else library.encoder.encode_queries([r.query])[0]
                for n, r in enumerate(requests)]  # fmt: skip
     assert [*map(timeless, engine.search_many(requests, vectors))] == [*map(timeless, together)]
+    engine.close()
+
+
+def test_a_wrong_filter_leaves_the_others_together(
+    library: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SearchEngine(library)
+    requests = [
+        Request(query=f"{text} water", filter=parse("nowhere = 1") if wrong else None)
+        for text, wrong in (("a", False), ("b", True), ("c", False), ("d", True), ("e", False))
+    ]
+    encoded: list[int] = []
+    searched: list[int] = []
+    encode, search = library.encoder.encode_queries, library.dense.search_many
+
+    def encodes(texts: Sequence[str]) -> NDArray[np.float32]:
+        encoded.append(len(texts))
+        return encode(texts)
+
+    def searches(
+        queries: NDArray[np.float32], depth: int, allowed: Sequence[NDArray[np.int64] | None]
+    ) -> list[Nearest]:
+        searched.append(len(queries))
+        return search(queries, depth, allowed)
+
+    monkeypatch.setattr(library.encoder, "encode_queries", encodes)
+    monkeypatch.setattr(library.dense, "search_many", searches)
+    found = engine.search_many(requests)
+    assert [isinstance(each, ClozeError) for each in found] == [False, True, False, True, False]
+    assert encoded == searched == [3]
+    with pytest.raises(ClozeError, match="nowhere"):
+        engine.rank(requests[1:2])
     engine.close()
 
 

@@ -69,6 +69,7 @@ class StubService:
     calls: list[Any] = field(default_factory=list)
     held: "list[Future[Any]]" = field(default_factory=list)
     documents: dict[str, Document] = field(default_factory=dict)
+    encoder: Any = None
 
     @property
     def in_flight(self) -> dict[str, int]:

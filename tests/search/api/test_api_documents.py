@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -13,12 +15,15 @@ from starlette.testclient import TestClient
 
 from indexer.documents import Document
 from indexer.filters import parse
+from indexer.manifest import Defaults, EncoderSeal
+from search.api.answer_schemas import DefaultsAnswer, EncoderAnswer, FieldAnswer, IndexAnswer
 from search.api.app import create_app
 from search.api.settings import ApiSettings
+from search.service.description import Described, Field
 from search.service.errors import StoppingError
 from search.service.settings import Limits, ServiceSettings
 from search.service.writes import Written
-from tests.search.api.stubs import StubService
+from tests.search.api.stubs import DESCRIBED, StubService
 
 SETTINGS = ServiceSettings(limits=Limits(documents=2, text=10))
 
@@ -98,6 +103,15 @@ def test_a_document_that_is_none(
     assert service.calls == []
 
 
+def test_too_many_documents_are_not_read(client: TestClient) -> None:
+    # The first is wrong, which nobody need know.
+    answer = client.put("/v1/documents", json={"documents": [{"id": 5}, {}, {}]})
+    assert (
+        answer.json()["error"]["message"]
+        == "documents has 3 documents; at most 2 (--max-documents)"
+    )
+
+
 def test_a_large_body_is_read_beside_the_loop(client: TestClient, service: StubService) -> None:
     metadata = {"words": ["x" * 1_000] * 100}
     body = {"documents": [{"id": "a", "text": "t", "metadata": metadata}]}
@@ -150,7 +164,13 @@ def test_any_text_is_an_id(client: TestClient, service: StubService, id: str) ->
     assert (answer.status_code, answer.json()["id"]) == (200, id)
 
 
-@pytest.mark.parametrize(("url", "status"), [("/v1/documents/", 404), ("/v1/documents/%FF", 422)])
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/v1/documents/", 404), ("/v1/documents/%FF", 422), ("/v1/%64ocuments/abc", 404),
+        ("/v1%2Fdocuments/abc", 404), ("/v1/documents%2Fabc", 404), ("/%761/documents/abc", 404),
+    ],
+)  # fmt: skip
 def test_what_is_no_id(client: TestClient, service: StubService, url: str, status: int) -> None:
     for answer in (client.get(url), client.delete(url)):
         assert (answer.status_code, service.calls) == (status, [])
@@ -162,13 +182,54 @@ def test_deleting_by_a_filter(client: TestClient, service: StubService) -> None:
     assert service.calls == [parse("year < 1950")]
 
 
-@pytest.mark.parametrize("body", [{}, {"filter": ""}, {"filter": {}}, {"filter": None}, [],
-                                  {"filter": {"and": []}}, {"filters": "a = 1"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        {}, {"filter": ""}, {"filter": {}}, {"filter": None}, [], {"filter": {"and": []}},
+        {"filters": "a = 1"}, {"filter": {"and": [{}]}}, {"filter": {"not": {"or": []}}},
+        {"filter": {"or": []}}, {"filter": '{"and": [{}]}'},
+        {"filter": {"or": [{"and": []}, {"not": {"not": {}}}]}},
+    ],
+)  # fmt: skip
 def test_nothing_is_deleted_by_mistake(
     client: TestClient, service: StubService, body: object
 ) -> None:
     assert client.post("/v1/documents/delete", json=body).status_code == 422
     assert service.calls == []
+
+
+def test_a_write_that_is_late_may_be_made(client: TestClient, service: StubService) -> None:
+    service.settings, service.hold = replace(SETTINGS, timeout=0.01), True
+    try:
+        put = client.put("/v1/documents", json={"documents": [{"id": "a", "text": "t"}]})
+        deleted = client.delete("/v1/documents/a")
+        matching = client.post("/v1/documents/delete", json={"filter": "year < 1950"})
+        read = client.get("/v1/documents/a")
+    finally:
+        service.settings, service.hold = SETTINGS, False
+    for answer in (put, deleted, matching):
+        assert answer.status_code == 504
+        assert "may be made all the same" in answer.json()["error"]["message"]
+    assert read.status_code == 504
+    assert "may be made" not in read.json()["error"]["message"]
+
+
+def test_the_encoders_folder_goes_by_its_name(
+    client: TestClient, service: StubService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SimpleNamespace(name="/models/place/mini", folder=Path("/models/place/mini/home"))
+    monkeypatch.setattr(service, "encoder", encoder)
+    failed = "failed: /models/place/mini/home/weights is gone from /models/place/mini"
+    service.answer = lambda call: replace(DESCRIBED, compaction=failed)
+    assert client.get("/v1/index").json()["compaction"] == "failed: home/weights is gone from mini"
+
+
+def test_the_index_is_told_field_by_field(client: TestClient) -> None:
+    assert list(IndexAnswer.model_fields) == [each.name for each in fields(Described)]
+    assert list(EncoderAnswer.model_fields) == [each.name for each in fields(EncoderSeal)]
+    assert list(DefaultsAnswer.model_fields) == [each.name for each in fields(Defaults)]
+    assert list(FieldAnswer.model_fields) == [each.name for each in fields(Field)]
+    IndexAnswer.model_validate_json(client.get("/v1/index").content)
 
 
 def test_the_index_is_described_without_paths(client: TestClient, service: StubService) -> None:
@@ -241,10 +302,12 @@ def test_figures_come_without_the_index(client: TestClient, service: StubService
 
 
 def test_notices_are_told(client: TestClient, service: StubService) -> None:
-    service.answer = lambda call: replace(Written(updated=1), notices=("compacted",))
+    service.answer = lambda call: replace(
+        Written(updated=1), notices=("/secret/place/docs: compacted",)
+    )
     body = {"documents": [{"id": "a", "text": "t"}]}
     answer = client.put("/v1/documents", content=json.dumps(body), headers=JSON)
-    assert answer.json()["notices"] == ["compacted"]
+    assert answer.json()["notices"] == ["docs: compacted"]
 
 
 JSON: dict[str, Any] = {"Content-Type": "application/json; charset=utf-8"}

@@ -3,18 +3,24 @@
 import hashlib
 import io
 import json
+import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from starlette.testclient import TestClient
 
+from search.api import access_log
+from search.api.access_log import AccessLog
 from search.api.app import create_app
 from search.api.keys import Key, Keys
 from search.api.rate import Rate
 from search.api.settings import ApiSettings
 from tests.search.api.stubs import StubService
 
+SECONDS = 30
 LOCAL = "http://127.0.0.1:8000"
 KEYS = Keys(
     keys=(
@@ -60,7 +66,7 @@ def test_more_names_may_be_listed() -> None:
     listed = client(allowed_hosts=("Search.Example",))
     assert listed.get("/health/live", headers={"Host": "search.example:80"}).status_code == 200
     assert listed.get("/health/live", headers={"Host": "example"}).status_code == 421
-    any_name = client(allowed_hosts=("*",))
+    any_name = client(allowed_hosts=("*",), keys=KEYS)
     assert any_name.get("/health/live", headers={"Host": "whatever"}).status_code == 200
 
 
@@ -132,6 +138,72 @@ def test_writing_needs_a_key_that_may(method: str, path: str, body: object) -> N
     assert wrote.status_code in (200, 202, 404)
 
 
+# Every route that takes a body, or writes, as its path stands in a URL.
+TAKING = [*WRITES, ("POST", "/v1/search", QUERY), ("POST", "/v1/embeddings", {"input": "a"}),
+          ("POST", "/v1/rerank", {"query": "a", "documents": ["b"]}),
+          ("POST", "/v2/rerank", {"query": "a", "documents": ["b"]})]  # fmt: skip
+
+
+def test_every_route_that_takes_a_body_is_tried() -> None:
+    paths = OPEN.app.openapi()["paths"]  # type: ignore[attr-defined]
+    routes = {(method.upper(), path) for path, its in paths.items() for method in its}
+    tried = {(method, path.replace("/a", "/{id}")) for method, path, _ in TAKING}
+    assert tried == {each for each in routes if each[0] not in ("GET", "HEAD")}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), TAKING)
+@pytest.mark.parametrize("end", ["%0A", "%0a", "%0D%0A", "%0A%0A"])
+def test_a_line_break_opens_no_path(method: str, path: str, body: object, end: str) -> None:
+    service = StubService(full=frozenset({"searches", "texts"}))
+    with_keys = client(service, keys=KEYS)
+    read = with_keys.request(method, path + end, json=body, headers={"X-API-Key": "reading"})
+    assert code(read) == (403, "forbidden")
+    closed = client(service, keys=KEYS, read_only=True)
+    wrote = closed.request(method, path + end, json=body, headers={"X-API-Key": "writing"})
+    assert code(wrote) == (403, "read_only")
+    assert service.calls == []
+    # Its type is not looked at, nor its place in a queue, because there is no such path.
+    for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/json"}):
+        answer = client(service).request(
+            method, path + end, content=json.dumps(body), headers=headers
+        )
+        assert answer.status_code in (404, 405)
+    if method == "DELETE":
+        assert service.calls == [[path.rpartition("/")[2] + unquote(end)]] * 3
+    else:
+        assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/v1/index",
+             "/v1/models", "/v1/search", "/favicon.ico", "/assets/page.js"],
+)  # fmt: skip
+def test_a_line_break_is_no_part_of_a_path_that_reads(path: str) -> None:
+    for method in ("GET", "HEAD"):
+        assert OPEN.request(method, f"{path}%0A?q=a").status_code == 404
+
+
+def test_an_id_may_end_in_a_line_break() -> None:
+    service = StubService()
+    for id in ("delete\n", "a\n", "\n"):
+        put = {"documents": [{"id": id, "text": "t"}]}
+        assert client(service).put("/v1/documents", json=put).status_code == 200
+        path = f"/v1/documents/{quote(id)}"
+        assert client(service).get(path).json()["id"] == id
+        assert client(service).delete(path).status_code == 200
+        assert service.documents == {}
+    service.cross_encoder = None  # type: ignore[attr-defined]
+    missing = client(service).get("/v1/models/a%0A")
+    assert (missing.status_code, "there is no such path" in missing.text) == (404, False)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE", "MKCOL"])
+@pytest.mark.parametrize("path", ["/v1/new", "/v2/new", "/v1/index", "/v1/search/", "/v1/models"])
+def test_what_is_unknown_writes(method: str, path: str) -> None:
+    answer = KEYED.request(method, path, json={}, headers={"X-API-Key": "reading"})
+    assert code(answer) == (403, "forbidden")
+
+
 @pytest.mark.parametrize(("method", "path", "body"), WRITES)
 def test_a_read_only_service_is_not_written(method: str, path: str, body: object) -> None:
     service = StubService()
@@ -154,6 +226,7 @@ def test_without_keys_none_is_looked_at() -> None:
         ({"Origin": "http://localhost:8000"}, 403), ({"Origin": "127.0.0.1:8000"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Origin": "http://127.0.0.1:8000", "Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )  # fmt: skip
@@ -162,7 +235,12 @@ def test_a_foreign_page_may_not_ask(headers: dict[str, str], status: int) -> Non
     assert answer.status_code == status
     assert status == 200 or answer.json()["error"]["code"] == "foreign_origin"
     assert "access-control-allow-origin" not in answer.headers
-    assert OPEN.get("/v1/search?q=a", headers=headers).status_code == 200
+    for path in ("/v1/search?q=a", "/v1/documents/a", "/v1/index", "/v1/models", "/metrics"):
+        for method in ("GET", "HEAD"):
+            answer = OPEN.request(method, path, headers=headers)
+            assert (answer.status_code == 403) == (status == 403), path
+    for path in ("/", "/health/ready"):
+        assert OPEN.get(path, headers=headers).status_code == 200
     for method, path, body in WRITES:
         answer = OPEN.request(method, path, json=body, headers=headers)
         assert (answer.status_code == 403) == (status == 403)
@@ -179,10 +257,22 @@ def test_a_named_page_may_ask() -> None:
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
     assert answer.headers["vary"] == "Origin"
+    found = named.get("/v1/search?q=a", headers={**origin, "X-API-Key": "reading"})
+    assert found.status_code == 200
+    # A picture's address, say, which comes from no page that is named.
+    blind = {"Sec-Fetch-Site": "cross-site", "X-API-Key": "reading"}
+    assert code(named.get("/v1/search?q=a", headers=blind)) == (403, "foreign_origin")
     # The page must be able to read why it was refused.
     refused = named.post("/v1/search", json=QUERY, headers=origin)
     assert refused.status_code == 401
     assert refused.headers["access-control-allow-origin"] == "https://app.example"
+
+
+def test_every_page_may_be_named() -> None:
+    named = client(cors=("*",), keys=KEYS)
+    headers = {"Sec-Fetch-Site": "cross-site", "X-API-Key": "reading"}
+    for origin in ({}, {"Origin": "https://any.example"}):
+        assert named.get("/v1/search?q=a", headers={**headers, **origin}).status_code == 200
 
 
 def test_another_page_is_not_named() -> None:
@@ -351,9 +441,16 @@ def test_a_get_may_have_a_body() -> None:
 class Lines(io.StringIO):
     """A log to look into."""
 
-    def last(self) -> dict[str, Any]:
+    def last(self, logged: TestClient) -> dict[str, Any]:
+        assert log_of(logged).drain(SECONDS)
         line: dict[str, Any] = json.loads(self.getvalue().splitlines()[-1])
         return line
+
+
+def log_of(logged: TestClient) -> AccessLog:
+    log = logged.app.state.access_log  # type: ignore[attr-defined]
+    assert isinstance(log, AccessLog)
+    return log
 
 
 def test_every_request_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +459,7 @@ def test_every_request_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
     logged = client(keys=KEYS, access_log=True)
     headers = {"X-API-Key": "reading", "X-Request-ID": "mine"}
     answer = logged.post("/v1/search", json={"query": "private words"}, headers=headers)
-    line = lines.last()
+    line = lines.last(logged)
     assert line.pop("time").endswith("+00:00")
     assert line.pop("ms") > 0
     assert line == {
@@ -370,10 +467,10 @@ def test_every_request_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
         "path": "/v1/search", "status": 200, "error": None, "bytes": len(answer.content),
     }  # fmt: skip
     logged.get("/v1/search?q=private", headers={"X-API-Key": "wrongwrong"})
-    assert (lines.last()["status"], lines.last()["error"]) == (401, "unauthorized")
-    assert lines.last()["key"] is None
+    assert (lines.last(logged)["status"], lines.last(logged)["error"]) == (401, "unauthorized")
+    assert lines.last(logged)["key"] is None
     logged.head("/a%0Ab")
-    assert (lines.last()["method"], lines.last()["path"]) == ("HEAD", "/a\nb")
+    assert (lines.last(logged)["method"], lines.last(logged)["path"]) == ("HEAD", "/a\nb")
     text = lines.getvalue()
     assert len(text.splitlines()) == 3
     assert not any(word in text for word in ("private", "reading", "wrongwrong"))
@@ -384,7 +481,53 @@ def test_a_log_that_is_closed_fails_no_request(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("search.api.app.sys.stderr", lines)
     logged = client(access_log=True)
     lines.close()
-    assert logged.get("/health/live").status_code == 200
+    for _ in range(2):
+        assert logged.get("/health/live").status_code == 200
+        assert log_of(logged).drain(SECONDS)
+
+
+class Stalled(io.StringIO):
+    """A stream whose reader has stopped, until it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.goes_on = threading.Event()
+
+    def write(self, text: str) -> int:
+        self.reached.set()
+        assert self.goes_on.wait(SECONDS)
+        return super().write(text)
+
+
+def test_a_log_that_stalls_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = Stalled()
+    monkeypatch.setattr("search.api.app.sys.stderr", lines)
+    monkeypatch.setattr(access_log, "MAX_WAITING", 700)
+    logged = client(access_log=True)
+    logged.get("/health/live")
+    assert lines.reached.wait(SECONDS)
+    for _ in range(20):
+        assert logged.get("/health/live").status_code == 200
+    assert not log_of(logged).drain(0.01)
+    lines.goes_on.set()
+    assert log_of(logged).drain(SECONDS)
+    *written, last = [json.loads(each) for each in lines.getvalue().splitlines()]
+    assert 1 < len(written) < 10
+    assert last["dropped"] == 21 - len(written)
+
+
+def test_the_log_of_a_file_is_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "log").open("w") as stream:
+        monkeypatch.setattr("search.api.app.sys.stderr", stream)
+        logged = client(access_log=True)
+        for number in range(50):
+            logged.get("/health/live", headers={"X-Request-ID": str(number)})
+        assert log_of(logged).drain(SECONDS)
+    written = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(each)["id"] for each in written] == [str(each) for each in range(50)]
 
 
 def test_an_error_of_ours_is_logged_with_its_id(caplog: pytest.LogCaptureFixture) -> None:
@@ -401,6 +544,20 @@ def test_settings_are_checked_before_the_app_is_made() -> None:
 
     with pytest.raises(ClozeError, match="--insecure"):
         create_app(StubService(), ApiSettings(host="0.0.0.0"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flag", ["cors", "allowed_hosts"])
+def test_whoever_lets_any_page_ask_has_keys(flag: str) -> None:
+    from indexer.errors import ClozeError
+
+    name = {"cors": "--cors", "allowed_hosts": "--allowed-host"}[flag]
+    for value in (("*",), ("https://a.example", "*")):
+        options: dict[str, Any] = {flag: value}
+        with pytest.raises(ClozeError, match=rf"{name} '\*' lets any web page.*--insecure"):
+            client(**options)
+        client(**options, insecure=True)
+        client(**options, keys=KEYS)
+        client(**{**options, flag: value[:-1]})
 
 
 def test_the_service_tells_its_figures() -> None:

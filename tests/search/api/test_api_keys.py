@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import ClozeError
-from search.api.keys import Key, Keys, digest_of, generate, read_keys
+from search.api.keys import Key, Keys, add_key, digest_of, generate, read_keys
 from search.api.settings import ApiSettings, is_loopback
 
 READ = Key(digest=hashlib.sha256(b"reading").hexdigest(), scope="read", name="page")
@@ -48,12 +48,18 @@ def test_a_file_is_read_as_it_is_written(tmp_path: Path) -> None:
 def test_keys_of_the_environment_are_added(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(READ.line())
-    keys = read_keys(file, " write:one\tread:two:three ")
+    keys = read_keys(file, f" write:{'1' * 20}\tread:two:{'3' * 16} ")
     assert keys is not None
     assert [(key.scope, key.digest) for key in keys.keys[1:]] == [
-        ("write", digest_of("one")),
-        ("read", digest_of("two:three")),
+        ("write", digest_of("1" * 20)),
+        ("read", digest_of("two:" + "3" * 16)),
     ]
+
+
+def test_a_key_of_the_environment_is_not_to_be_guessed() -> None:
+    with pytest.raises(ClozeError, match=r"entry 1 .* 19 characters.* 20 or more") as told:
+        read_keys(None, "read:" + "SECRET" * 3 + "S")
+    assert "SECRET" not in str(told.value)
 
 
 def test_without_keys_there_are_none() -> None:
@@ -82,13 +88,37 @@ def test_a_line_that_is_no_key_is_named_and_not_shown(tmp_path: Path, line: str)
 @pytest.mark.parametrize("entry", ["SECRET", "admin:SECRET", "read:", ":SECRET"])
 def test_an_entry_of_the_environment_that_is_no_key(entry: str) -> None:
     with pytest.raises(ClozeError, match="entry 2 of CLOZE_API_KEYS is no key") as told:
-        read_keys(None, f"read:good {entry}")
+        read_keys(None, f"read:{'good' * 5} {entry}")
     assert "SECRET" not in str(told.value)
 
 
 def test_a_key_may_be_there_once(tmp_path: Path) -> None:
     with pytest.raises(ClozeError, match="are the same"):
-        read_keys(None, "read:one write:one")
+        read_keys(None, f"read:{'one' * 7} write:{'one' * 7}")
+
+
+@pytest.mark.parametrize("before", ["", "# ours", "# ours\n", READ.line(), f"{READ.line()}\n\n"])
+def test_a_key_gets_a_line_of_its_own(tmp_path: Path, before: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(before)
+    secret = add_key(file, "write", " über b ")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines[:-1] == before.splitlines()
+    keys = read_keys(file)
+    assert keys is not None
+    assert keys.keys[-1] == Key(digest=digest_of(secret), scope="write", name="über b")
+
+
+def test_a_key_file_is_its_owners_alone(tmp_path: Path) -> None:
+    add_key(tmp_path / "keys", "read", "a")
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "sha256:" + "a" * 64, "my sha256:x"])
+def test_a_name_can_stand_in_a_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ClozeError, match="--name is"):
+        add_key(tmp_path / "keys", "read", name)
+    assert not (tmp_path / "keys").exists()
 
 
 def test_a_file_that_is_not_there_or_has_nothing(tmp_path: Path) -> None:
@@ -142,5 +172,5 @@ def test_settings_that_make_no_sense(settings: ApiSettings, message: str) -> Non
 
 def test_origins_that_are_ones() -> None:
     ApiSettings(
-        cors=("*", "http://localhost:3000", "https://example.org", "http://[::1]:8")
+        keys=KEYS, cors=("*", "http://localhost:3000", "https://example.org", "http://[::1]:8")
     ).check()

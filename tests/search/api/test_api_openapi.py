@@ -1,11 +1,13 @@
 """The OpenAPI document, and spans for OpenTelemetry."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from indexer.errors import ClozeError
 from search.api.app import create_app
 from search.api.exchange import Exchange
 from search.api.keys import Key, Keys, digest_of
@@ -29,6 +31,7 @@ OWN = {
 
 
 KEY = {"X-API-Key": "reading"}
+TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def document(**options: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -65,12 +68,15 @@ def test_every_error_has_a_schema_and_an_example(told: dict[str, Any]) -> None:
     for path, operations in told["paths"].items():
         for method, operation in operations.items():
             statuses = set(operation["responses"])
-            assert {"400", "401", "403", "421", "429", "500", "503"} <= statuses, (path, method)
+            everywhere = {"400", "401", "403", "421", "429", "431", "500", "503"}
+            assert everywhere <= statuses, (path, method)
             for status in statuses - {"200", "202"}:
                 content = operation["responses"][status]["content"]["application/json"]
                 assert content["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
                 error = content["example"]["error"]
                 assert error.keys() == {"code", "message", "type", "param", "id"}
+                assert error["param"] == ("query" if status == "422" else None)
+                assert status != "413" or error["code"] == "limit_exceeded"
 
 
 def test_a_body_is_told_with_an_example(told: dict[str, Any]) -> None:
@@ -106,6 +112,15 @@ def test_no_spans_unless_they_are_wanted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
     assert tracing() is None
+
+
+@pytest.mark.parametrize("which", ["OTEL_EXPORTER_OTLP_ENDPOINT", TRACES])
+def test_spans_need_their_extra(monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    monkeypatch.setenv(which, "http://127.0.0.1:4318")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(ClozeError, match=rf"^{which} asks for traces.*cloze-search\[tracing\]"):
+        tracing()
 
 
 def test_a_span_for_each_request() -> None:

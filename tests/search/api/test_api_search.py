@@ -1,8 +1,10 @@
 """`/v1/search`: what it takes, what it asks the engine, what it answers."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from indexer.errors import ClozeError, DamagedIndexError
-from indexer.filters import parse
+from indexer.errors import ClozeError, DamagedIndexError, RequestError
+from indexer.filters import Filter, parse
+from search.api import conditions
 from search.api.answers import encoded, results_json
 from search.api.app import create_app
+from search.api.body import parse as parse_json
+from search.api.errors import ApiError
+from search.api.names import Names
 from search.api.settings import ApiSettings
 from search.hits import Facets, FacetValue, Request
 from search.service.errors import BusyError, LateError, StoppingError
@@ -282,6 +288,61 @@ def test_a_url_is_read_strictly(
     assert message in (None, answer.json()["error"]["message"])
 
 
+def test_a_url_calls_its_query_q(client: TestClient) -> None:
+    error = client.get(f"/v1/search?q={'a' * 21}").json()["error"]
+    assert error["message"] == "q has 21 characters; at most 20 (--max-query)"
+    assert error["param"] == "q"
+    unknown = client.get("/v1/search?q=a&zzzzzz=5").json()["error"]["message"]
+    assert unknown.endswith(" q") and "query" not in unknown
+
+
+@pytest.mark.parametrize(("words", "inline"), [(10, True), (400, False)])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_long_filter_is_read_beside_the_loop(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, method: str, words: int, inline: bool
+) -> None:
+    found = []
+
+    def parse_there(value: str) -> Filter:
+        found.append(in_loop())
+        return parse(value)
+
+    monkeypatch.setattr(conditions, "parse", parse_there)
+    text = "a = " + "x" * words * 4
+    if method == "GET":
+        answer = client.get("/v1/search", params={"q": "a", "filter": text})
+    else:
+        answer = client.post("/v1/search", json={"query": "a", "filter": text})
+    assert (answer.status_code, found) == (200, [inline])
+
+
+def in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def test_a_filter_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    longest = "a = " + "x" * (65_536 - 4)
+    assert conditions.read_filter(longest, LIMITS) == parse(longest)
+    monkeypatch.delattr(conditions, "parse")
+    with pytest.raises(ApiError, match=r"filter has 65,537 characters; at most 65,536") as told:
+        conditions.read_filter(longest + "x", LIMITS)
+    assert (told.value.code, told.value.param) == ("limit_exceeded", "filter")
+
+
+@pytest.mark.parametrize(
+    "number", [2**64 - 1, 2**64, 2**70, -(2**63), -(2**63) - 1, -(10**19) + 1, 10**300]
+)
+def test_integers_are_read_exactly(number: int) -> None:
+    text = json.dumps({"n": [number], "text": "1" * 30, "float": 0.1}).encode()
+    read = parse_json(text)
+    assert read == {"n": [number], "text": "1" * 30, "float": 0.1}
+    assert type(read["n"][0]) is int
+
+
 def test_a_filter_in_a_url_may_be_json(client: TestClient, service: StubService) -> None:
     client.get("/v1/search", params={"q": "a", "filter": '{"year": {"gte": 2000}}'})
     assert asked(service).filter == parse("year >= 2000")
@@ -339,7 +400,8 @@ def test_a_large_body_is_refused(client: TestClient, service: StubService, chunk
         (StoppingError("stopping"), 503, "unavailable"),
         (DamagedIndexError("/secret/place/docs/store.sqlite is damaged"), 500, "internal_error"),
         (RuntimeError("at /secret/place"), 500, "internal_error"),
-        (ClozeError("the index /secret/place/docs has no vectors"), 422, "invalid_request"),
+        (ClozeError("there is no folder /secret/place; name a checkpoint"), 500, "internal_error"),
+        (RequestError("the index /secret/place/docs has no vectors"), 422, "invalid_request"),
     ],
 )
 def test_what_the_service_refuses(
@@ -357,20 +419,43 @@ def test_a_busy_service_tells_when_to_come_again(client: TestClient, service: St
 
 
 def test_the_index_goes_by_its_name(client: TestClient, service: StubService) -> None:
-    service.answer = lambda call: [ClozeError("/secret/place/docs was built with --lexical-only")]
-    assert refusal(client, {"query": "a"})["message"] == "docs was built with --lexical-only"
+    error = RequestError("/secret/place/docs was built with --lexical-only", param="mode")
+    service.answer = lambda call: [error]
+    told = refusal(client, {"query": "a"})
+    assert (told["message"], told["param"]) == ("docs was built with --lexical-only", "mode")
+
+
+def test_what_clients_wrote_is_told_as_it_is(client: TestClient, service: StubService) -> None:
+    service.answer = lambda call: [RequestError("there is no field '/etc/passwd' nor /usr/bin/x")]
+    told = refusal(client, {"query": "a"})
+    assert told["message"] == "there is no field '/etc/passwd' nor /usr/bin/x"
+
+
+def test_folders_of_this_machine_go_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOZE_HOME", str(tmp_path / "caches"))
+    names = Names.of(tmp_path / "index", tmp_path).beside(tmp_path / "index" / "model")
+    told = names.hide(f"{tmp_path}/index/model/a, {tmp_path}/index/b, {tmp_path}/caches/c, /d/e")
+    assert told == "model/a, index/b, caches/c, /d/e"
 
 
 def test_one_bad_query_of_several_is_named(client: TestClient, service: StubService) -> None:
     good = results(Request(query="a"))
-    service.answer = lambda call: [good, ClozeError("bad"), good]
+    service.answer = lambda call: [good, RequestError("bad"), good]
     error = refusal(client, {"queries": ["a", "b", "c"]})
     assert (error["message"], error["param"]) == ("query 2 of 3: bad", "queries[1]")
 
 
-def test_a_damaged_index_is_no_fault_of_one_query(client: TestClient, service: StubService) -> None:
-    service.answer = lambda call: [DamagedIndexError("x"), results(Request(query="b"))]
-    assert refusal(client, {"queries": ["a", "b"]}, 500)["code"] == "internal_error"
+@pytest.mark.parametrize("error", [DamagedIndexError("x is damaged"), ClozeError("x is gone")])
+def test_what_is_no_fault_of_one_query(
+    client: TestClient, service: StubService, caplog: pytest.LogCaptureFixture, error: ClozeError
+) -> None:
+    service.answer = lambda call: [error, results(Request(query="b"))]
+    told = refusal(client, {"queries": ["a", "b"]}, 500)
+    assert told["code"] == "internal_error"
+    assert str(error) not in told["message"]
+    assert caplog.messages == [f"request {told['id']}: {error}"]
 
 
 SCALARS = (

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from starlette.types import ASGIApp, Message
 
+from search.api import metrics, operation_routes
 from search.api.app import create_app
 from search.api.settings import ApiSettings
 from search.hits import Request
@@ -24,11 +25,13 @@ GONE: Message = {"type": "http.disconnect"}
 class Call:
     """One request, whose messages a test puts in, and the answer's messages."""
 
-    def __init__(self, app: ASGIApp, method: str = "POST", query: bytes = b"") -> None:
+    def __init__(
+        self, app: ASGIApp, method: str = "POST", query: bytes = b"", path: str = "/v1/search"
+    ) -> None:
         self._app = app
         self._scope: dict[str, Any] = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
-            "scheme": "http", "path": "/v1/search", "raw_path": b"/v1/search",
+            "scheme": "http", "path": path, "raw_path": path.encode(),
             "query_string": query, "root_path": "", "server": ("127.0.0.1", 8000),
             "client": ("127.0.0.1", 50_000), "state": {},
             "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
@@ -214,6 +217,60 @@ def test_a_full_queue_leaves_the_body_alone() -> None:
         assert (call.status, call.come.qsize()) == (429, 1)
 
     run(refuse)
+
+
+def test_bodies_have_places_while_they_are_read() -> None:
+    service = StubService(settings=ServiceSettings(queue=1))
+
+    async def upload() -> None:
+        app = app_of(service)
+        calls = [Call(app) for _ in range(3)]
+        slow = [asyncio.ensure_future(each.answered()) for each in calls[:2]]
+        for each in calls:
+            each.come.put_nowait({"type": "http.request", "body": BODY[:3], "more_body": True})
+        await until(lambda: not any(each.come.qsize() for each in calls[:2]))
+        await calls[2].answered()
+        assert (calls[2].status, calls[2].error["code"]) == (429, "overloaded")
+        assert any(name == b"retry-after" for name, _ in calls[2].sent[0]["headers"])
+        assert calls[2].come.qsize() == 1  # nothing of its body was read
+        # Another kind has places of its own.
+        write = Call(app, "DELETE", path="/v1/documents/a")
+        write.come.put_nowait(FULL)
+        await write.answered()
+        assert write.status == 404
+        # Who leaves gives the place up, and who is answered.
+        calls[0].come.put_nowait(GONE)
+        calls[1].come.put_nowait({"type": "http.request", "body": BODY[3:]})
+        await asyncio.gather(*slow)
+        assert calls[1].status == 200
+        for _ in range(3):
+            call = Call(app)
+            call.come.put_nowait(FULL)
+            await call.answered()
+            assert call.status == 200
+
+    run(upload)
+
+
+def test_figures_do_not_wait_for_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operation_routes, "_PATIENCE", 0.02)
+    service = StubService()
+
+    async def scrape() -> None:
+        app = app_of(service)
+        monkeypatch.setattr(metrics, "_FRESH", -1.0)
+        texts = []
+        for service.hold in (False, True, False):
+            call = Call(app, "GET", path="/metrics")
+            call.come.put_nowait(FULL)
+            await call.answered()
+            assert call.status == 200
+            texts.append(call.sent[1]["body"])
+        assert [b"\ncloze_index{" in each for each in texts] == [True, False, True]
+        assert all(b"\ncloze_requests_in_flight{" in each for each in texts)
+        assert service.held[0].cancelled()
+
+    run(scrape)
 
 
 def test_other_protocols() -> None:

@@ -197,6 +197,36 @@ def test_objects_come_back_as_they_were_sent(with_encoder: str) -> None:
     assert first(with_encoder).rerank(query=QUERY, documents=TEXTS).results[0].document is None
 
 
+def test_fields_are_ranked_in_the_order_that_is_asked_for(with_encoder: str) -> None:
+    documents: list[Any] = [
+        {"title": "a bird", "text": "the wind rose", "year": 1962},
+        {"text": "a bird in the sky", "author": "Ann"},
+        "the sea",
+    ]
+    client = first(with_encoder)
+    answer = client.rerank(
+        query=QUERY, documents=documents, rank_fields=["text", "title"], return_documents=True
+    )
+    joined = ["the wind rose\na bird", "a bird in the sky", "the sea"]
+    plain = client.rerank(query=QUERY, documents=joined)
+    assert [(each.index, each.relevance_score) for each in answer.results] == [
+        (each.index, each.relevance_score) for each in plain.results
+    ]
+    other = client.rerank(query=QUERY, documents=documents[:1], rank_fields=["title", "text"])
+    turned = client.rerank(query=QUERY, documents=["a bird\nthe wind rose"])
+    assert other.results[0].relevance_score == turned.results[0].relevance_score
+    told = post(with_encoder, {"query": QUERY, "documents": [documents[0]],
+                               "rank_fields": ["title"], "return_documents": True})  # fmt: skip
+    assert told["results"][0]["document"] == documents[0]
+
+
+def test_what_is_null_was_not_sent(with_encoder: str) -> None:
+    texts = ["a bird", "the sea"]
+    plain = post(with_encoder, {"query": QUERY, "texts": texts})
+    for body in ({"documents": None, "texts": texts}, {"documents": texts, "texts": None}):
+        assert post(with_encoder, {"query": QUERY, **body})["results"] == plain["results"]
+
+
 def test_a_score_does_not_depend_on_the_texts_beside_it(with_cross_encoder: str) -> None:
     together = post(with_cross_encoder, {"query": QUERY, "documents": TEXTS})["results"]
     for each in together:
@@ -256,6 +286,28 @@ def test_no_other_model_is_loaded(
             "documents[1]",
         ),
         ({"query": "q", "docs": ["a"]}, "did you mean documents?", "docs"),
+        ({"query": "q", "documents": None}, "documents is missing", "documents"),
+        ({"query": "q", "documents": None, "texts": None}, "documents is missing", "documents"),
+        (
+            {"query": "q", "documents": ["a", {"text": "a"}], "rank_fields": ["title"]},
+            "documents[1] has none of rank_fields",
+            "documents[1]",
+        ),
+        (
+            {"query": "q", "documents": [{"text": "a", "n": 5}], "rank_fields": ["text", "n"]},
+            "documents[0].n is 5; it must be a text",
+            "documents[0].n",
+        ),
+        (
+            {"query": "q", "documents": ["a"], "rank_fields": []},
+            "rank_fields is a list; it must be not empty",
+            "rank_fields",
+        ),
+        (
+            {"query": "q", "texts": [{"a": "b" * 600, "b": "b" * 600}], "rank_fields": ["a", "b"]},
+            "texts[0] has 1,201 characters; at most 1,000 (--max-text)",
+            "texts[0]",
+        ),
     ],
 )
 def test_a_wrong_request_is_told_by_its_place(

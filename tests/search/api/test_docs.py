@@ -213,6 +213,16 @@ def test_every_limit_is_in_the_table() -> None:
         assert flags[flag].envvar == "CLOZE_" + flag.removeprefix("--").replace("-", "_").upper()
 
 
+def test_every_option_names_its_variable() -> None:
+    command = get_command(cloze.app).commands["serve"]  # type: ignore[attr-defined]
+    options = {option.opts[0]: option for option in command.params if option.opts[0][0] == "-"}
+    assert {"--threads", "--precision", "--max-top"} <= options.keys()
+    for flag, option in options.items():
+        variable = "CLOZE_" + flag.removeprefix("--").replace("-", "_").upper()
+        named = option.envvar or re.search(r"\[env var: (\w+)", option.help)[1]  # type: ignore[index]
+        assert named == {"CLOZE_API_KEY": "CLOZE_API_KEY_FILE"}.get(variable, variable)
+
+
 def test_every_metric_is_in_the_table() -> None:
     made = re.findall(rb"^# HELP (\w+)", Metrics().text(), re.MULTILINE)
     own = {name.decode() for name in made if name.startswith(b"cloze_")}

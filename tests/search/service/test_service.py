@@ -403,7 +403,7 @@ def test_an_index_is_described(shared: Service, built: Path, tiny_model: Path) -
     assert found.modes == ("hybrid", "dense", "lexical")
     assert found.encoder is not None
     assert (found.encoder["name"], found.encoder["dimension"]) == (tiny_model.name, 64)
-    assert (found.rerankers, found.compaction, found.faiss) == (("none", "late"), "idle", "Flat")
+    assert (found.rerankers, found.compaction, found.faiss) == (("none",), "idle", "Flat")
     assert str(built.parent) not in str(found)
     assert found.version == asked(shared, "red").index_version
 

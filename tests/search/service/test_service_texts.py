@@ -141,7 +141,7 @@ def test_a_cross_encoder_scores_the_best_window_and_reranks_searches(
         assert isinstance(hits, Results)
         assert isinstance(answer, Results)
         assert hits.hits == answer.hits
-    assert service.describe(soon()).result(30).rerankers == ("none", "late", "cross-encoder")
+    assert service.describe(soon()).result(30).rerankers == ("none", "cross-encoder")
 
 
 def test_parts_are_of_so_many_tokens() -> None:

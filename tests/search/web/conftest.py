@@ -10,11 +10,13 @@ import pytest
 from indexer.creation import Settings
 from indexer.documents import Document
 from search.index import Index
+from search.service.service import Service
+from search.service.settings import ServiceSettings
 from tests.search.web.served import Served
-from tests.search.web.visits import Visit, Visitor
+from tests.search.web.visits import PATIENCE_MS, WATCH, Visit, Visitor
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-background-networking", "--disable-gpu",
@@ -42,17 +44,23 @@ def browser() -> "Iterator[Browser]":
         opened.close()
 
 
+@pytest.fixture(scope="package")
+def idle() -> "list[Page]":
+    """Pages that nobody is visiting."""
+    return []
+
+
 @pytest.fixture
-def visit(browser: "Browser") -> Iterator[Visitor]:
-    """Make visits to services; at the end none of them may have done what a page must not."""
+def visit(browser: "Browser", idle: "list[Page]") -> Iterator[Visitor]:
+    """Make visits to services; at the end none of them may have done what a page must not.
+
+    A page without options is taken over, emptied, from an earlier visit where one is left.
+    """
     made: list[Visit] = []
 
     def make(base: str, *, failures: bool = False, **options: object) -> Visit:
-        context: dict[str, Any] = {
-            "viewport": {"width": 1280, "height": 900}, "locale": "en-US", "color_scheme": "light",
-            **options,
-        }  # fmt: skip
-        visited = Visit(browser.new_context(**context).new_page(), base, failures)
+        page = idle.pop() if idle and not options else _new_page(browser, options)
+        visited = Visit(page, base, failures, spent=failures or bool(options))
         visited.watch()
         made.append(visited)
         return visited
@@ -60,8 +68,23 @@ def visit(browser: "Browser") -> Iterator[Visitor]:
     yield make
     faults = [visited.faults() for visited in made]
     for visited in made:
-        visited.page.context.close()
+        if visited.spent:
+            visited.page.context.close()
+        else:
+            visited.leave()
+            idle.append(visited.page)
     assert faults == [[] for _ in made]
+
+
+def _new_page(browser: "Browser", options: dict[str, object]) -> "Page":
+    context: dict[str, Any] = {
+        "viewport": {"width": 1280, "height": 900}, "locale": "en-US", "color_scheme": "light",
+        **options,
+    }  # fmt: skip
+    page = browser.new_context(**context).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.add_init_script(WATCH)
+    return page
 
 
 @pytest.fixture(scope="package")
@@ -125,7 +148,16 @@ def folder(
 
 
 @pytest.fixture(scope="package")
-def service(folder: Path) -> Iterator[str]:
-    """The address of a service of that index."""
-    with Served(folder) as served:
+def harbour(folder: Path) -> Iterator[Service]:
+    """A service of that index, for any number of servers."""
+    service = Service(folder, ServiceSettings())
+    service.start()
+    yield service
+    service.close(10)
+
+
+@pytest.fixture(scope="package")
+def service(harbour: Service) -> Iterator[str]:
+    """The address of that service."""
+    with Served(harbour) as served:
         yield served.base

@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from pathlib import Path
 from typing import Self
 
 import uvicorn
@@ -11,15 +10,14 @@ import uvicorn
 from search.api.app import create_app
 from search.api.settings import ApiSettings
 from search.service.service import Service
-from search.service.settings import ServiceSettings
 
 
 class Served:
-    """A service of an index folder; its HTTP server dies with `down` and returns with `up`."""
+    """A service; its HTTP server dies with `down` and returns with `up`."""
 
-    def __init__(self, folder: Path, settings: ApiSettings | None = None) -> None:
-        """Choose a free port of this machine."""
-        self._service = Service(folder, ServiceSettings())
+    def __init__(self, service: Service, settings: ApiSettings | None = None) -> None:
+        """Choose a free port of this machine; whoever made the service starts and ends it."""
+        self._service = service
         self._settings = settings or ApiSettings(access_log=False)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
@@ -51,12 +49,10 @@ class Served:
             self._server = None
 
     def __enter__(self) -> Self:
-        """Start the service and its server."""
-        self._service.start()
+        """Start the server."""
         self.up()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End both."""
+        """End it."""
         self.down()
-        self._service.close(10)

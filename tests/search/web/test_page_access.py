@@ -1,12 +1,17 @@
 """Whom the page is for: screen readers (axe), phones, and people who choose light or dark."""
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.search.web.visits import Visitor
+from tests.search.web.visits import PATIENCE_MS, Visitor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 QUERY = "?q=supersonic+ship+under+water"
 VIEWS = {
@@ -25,6 +30,13 @@ _RIGHTMOST = """() => {
     (each) => each.checkVisibility() && !each.closest(".unseen"));
   return Math.max(...seen.map((each) => each.getBoundingClientRect().right));
 }"""
+_VIOLATIONS = """async ([include, options]) => (
+  await axe.run({ include }, { ...options, resultTypes: ["violations"] })).violations"""
+_STOP = """() => {
+  const focused = document.activeElement;
+  const { left, top, height } = focused.getBoundingClientRect();
+  return [focused.name || focused.id || focused.dataset.key || "home", top + height / 2, left];
+}"""
 _OUTLINE = """() => {
   const focused = document.activeElement;
   const label = focused.parentElement.querySelector(":focus-visible + span");
@@ -42,20 +54,30 @@ def settled(page: Page, view: str) -> None:
     expect(page.locator(shown[view]).first).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("view", "scheme"),
-    [*((view, "light") for view in VIEWS), ("hits", "dark"), ("compare", "dark"),
-     ("document", "dark")],
-)  # fmt: skip
-def test_axe_finds_nothing_serious(visit: Visitor, service: str, view: str, scheme: str) -> None:
-    page = visit(service, color_scheme=scheme, reduced_motion="reduce").open(VIEWS[view]).page
-    settled(page, view)
+@pytest.fixture(scope="module")
+def shown(browser: "Browser", service: str) -> Iterator[Page]:
+    """A page that does not move, for one view after the other."""
+    page = browser.new_page(locale="en-US", reduced_motion="reduce")
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing_serious(shown: Page, service: str, view: str) -> None:
+    shown.emulate_media(color_scheme="light")
+    shown.goto(f"{service}/{VIEWS[view]}")
+    settled(shown, view)
     if view == "document":
-        page.locator("#explain").click()
-        expect(page.locator("#explanation table").first).to_be_visible()
+        shown.locator("#explain").click()
+        expect(shown.locator("#explanation table").first).to_be_visible()
+    shown.evaluate(Axe().axe_script)
+    # What surrounds a view is the same in all.
+    parts = ["html"] if view == "start" else ["main", "dialog"]
+    found: list[dict[str, Any]] = shown.evaluate(_VIOLATIONS, [parts, {}])
     # Light and dark differ in nothing but colours.
-    rules = {"runOnly": ["color-contrast"]} if scheme == "dark" else None
-    found: list[dict[str, Any]] = Axe().run(page, options=rules).response["violations"]
+    shown.emulate_media(color_scheme="dark")
+    found += shown.evaluate(_VIOLATIONS, [parts, {"runOnly": ["color-contrast"]}])
     serious = [
         (each["id"], node["html"])
         for each in found
@@ -93,3 +115,26 @@ def test_results_are_announced_and_focus_is_seen(visit: Visitor, service: str) -
         page.keyboard.press("Tab")
         focused, seen = page.evaluate(_OUTLINE)
         assert seen, focused
+
+
+def test_the_page_has_one_heading_of_the_first_rank(visit: Visitor, service: str) -> None:
+    heading = visit(service).open().page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("cloze")
+    expect(heading.locator("a")).to_have_attribute("href", "./")
+
+
+def test_the_tab_key_goes_as_the_eye_does(visit: Visitor, service: str) -> None:
+    page = visit(service, reduced_motion="reduce").open().page
+    wide = ["home", "query", "language", "theme", "mode", "rerank", "compare"]
+    narrow = ["home", "language", "theme", "query", "mode", "compare", "rerank"]
+    for order, width in ((wide, 1280), (narrow, 390), (wide, 1000)):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.locator(".skip").focus()
+        stops = []
+        for _ in order:
+            page.keyboard.press("Tab")
+            stops.append(page.evaluate(_STOP))
+        assert [name for name, *_ in stops] == order
+        for (_, above, left), (name, below, right) in pairwise(stops):
+            same_line = abs(above - below) < 20
+            assert left < right if same_line else above < below, name

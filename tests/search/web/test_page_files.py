@@ -4,12 +4,16 @@ import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 import search.web
 from search.api.page import POLICY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FOLDER = Path(str(files(search.web)))
 NAMES = sorted(each.name for each in FOLDER.iterdir() if each.suffix in (".css", ".js"))
@@ -40,6 +44,21 @@ def test_the_page_comes_with_a_policy_and_without_cookies(client: httpx.Client) 
     assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
     assert answer.headers.get_list("referrer-policy") == ["no-referrer"]
     assert "set-cookie" not in answer.headers
+
+
+def test_no_string_becomes_markup_or_a_script(browser: "Browser", service: str) -> None:
+    page = browser.new_page()
+    page.goto(service)
+    for attempt in (
+        "document.body.innerHTML = '<b>bold</b>'",
+        "document.createElement('script').text = 'document.title = 1'",
+        "trustedTypes.createPolicy('mine', { createHTML: (text) => text })",
+    ):
+        refused = page.evaluate(
+            f"() => {{ try {{ {attempt}; return null; }} catch (error) {{ return error.name; }} }}"
+        )
+        assert refused == "TypeError", attempt
+    page.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/main.js"])

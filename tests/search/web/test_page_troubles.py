@@ -1,5 +1,6 @@
 """What the page makes of a server that refuses, dies and returns, and of an empty index."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from indexer.creation import Settings
 from search.api.keys import read_keys
 from search.api.settings import ApiSettings
 from search.index import Index
+from search.service.service import Service
+from search.service.settings import ServiceSettings
 from tests.search.web.served import Served
 from tests.search.web.visits import Visitor
 
@@ -20,19 +23,22 @@ KEY = "a-key-of-this-tab-0123456789abcdef"
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> Path:
-    """An index of words alone, without documents."""
-    with Index.open(tmp_path / "words", Settings(lexical_only=True)):
-        return tmp_path / "words"
+def words(tmp_path: Path) -> Iterator[Service]:
+    """A service of words alone, without documents."""
+    Index.open(tmp_path / "words", Settings(lexical_only=True)).close()
+    service = Service(tmp_path / "words", ServiceSettings())
+    service.start()
+    yield service
+    service.close(10)
 
 
 def test_an_empty_index_says_so_and_is_no_longer_when_it_is_filled(
-    words: Path, visit: Visitor
+    words: Service, visit: Visitor
 ) -> None:
     with Served(words) as served:
         empty = visit(served.base)
         page = empty.page
-        page.clock.install()
+        empty.own_clock()
         empty.open()
         expect(page.locator("#message")).to_contain_text("no documents yet")
         # There is one way to search such an index, so there is nothing to choose.
@@ -50,12 +56,12 @@ def test_an_empty_index_says_so_and_is_no_longer_when_it_is_filled(
 
 
 def test_a_server_that_dies_is_waited_for_and_its_results_come_back(
-    folder: Path, visit: Visitor
+    harbour: Service, visit: Visitor
 ) -> None:
-    with Served(folder) as served:
+    with Served(harbour) as served:
         home = visit(served.base, failures=True)
         page = home.page
-        page.clock.install()
+        home.own_clock()
         home.open()
         home.type("ship")
         expect(page.locator("#hits a.open")).to_have_count(10)
@@ -86,14 +92,20 @@ def test_waiting_grows_longer_and_ends_at_once_by_the_button(visit: Visitor, ser
     page.locator("#query").fill("ship")
     with page.expect_event("requestfailed"):
         page.clock.run_for(120)
+    first = "(window.first ??= document.querySelector('#trouble > *'))"
     for seconds in (1, 2, 4, 8, 15, 15):
         expect(page.locator("#trouble button")).to_be_visible()
+        page.evaluate(f"{first}.id")
         before = len(asked)
         page.clock.run_for(seconds * 1000 - 50)
         assert len(asked) == before
+        page.locator("#trouble button").focus()
         with page.expect_event("requestfailed"):
             page.clock.run_for(50)
         assert len(asked) == before + 1
+        # What is told again as it was would be read out again, and take the focus away.
+        expect(page.locator("#trouble button")).to_be_focused()
+        assert page.evaluate(f"{first} === document.querySelector('#trouble > *')")
     page.unroute("**/v1/search")
     with home.answered():
         page.locator("#trouble button").click()
@@ -138,18 +150,18 @@ def test_a_busy_server_is_asked_again_when_it_says(visit: Visitor, service: str)
     expect(home.page.locator("#hits a.open")).to_have_count(10)
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(folder: Path, visit: Visitor) -> None:
+def test_a_key_is_asked_for_and_kept_in_the_tab(harbour: Service, visit: Visitor) -> None:
     keys = read_keys(None, f"read:{KEY}")
-    with Served(folder, ApiSettings(keys=keys, access_log=False)) as served:
+    with Served(harbour, ApiSettings(keys=keys, access_log=False)) as served:
         home = visit(served.base, failures=True).open("?q=ship")
         page = home.page
-        expect(page.locator("#trouble")).to_contain_text("asks for a key")
+        expect(page.locator("#key-place")).to_contain_text("asks for a key")
         expect(page.locator("#key")).to_be_focused()
         for key, outcome in (("wrong-key", "does not take this key"), (KEY, "")):
             page.locator("#key").fill(key)
             page.keyboard.press("Enter")
             if outcome:
-                expect(page.locator("#trouble")).to_contain_text(outcome)
+                expect(page.locator("#key-place")).to_contain_text(outcome)
         expect(page.locator("#hits a.open")).to_have_count(10)
         expect(page.locator("#trouble")).to_be_empty()
         page.reload()

@@ -8,15 +8,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     from playwright._impl._sync_base import EventContextManager
-    from playwright.sync_api import ConsoleMessage, Page, Request, Response
+    from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response
 
 # What a page does in a moment takes longer where many tests share two cores.
 PATIENCE_MS = 15_000
 
 # Whatever the page shows first, once it knows what there is to search.
-_DRAWN = "#settings > *, #message > *, #hits > *, #trouble > *"
+_DRAWN = "#settings > *, #message > *, #hits > *, #trouble > *, #key-place > *"
 
-_WATCH = """
+WATCH = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) => {
   window.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
@@ -29,23 +29,33 @@ document.addEventListener("securitypolicyviolation", (event) => {
 class Visit:
     """A page of a service, and what came of it.
 
-    `failures` lets answers fail that the test makes fail: Chromium tells of each.
+    `failures` lets answers fail that the test makes fail: Chromium tells of each. A page that is
+    `spent` is not as it was, or its server is gone, and so it is not kept for another visit.
     """
 
     page: "Page"
     base: str
     failures: bool = False
+    spent: bool = False
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     searches: list[dict[str, Any]] = field(default_factory=list)
 
     def watch(self) -> None:
         """Begin to note errors, violations of the policy, and what is asked of whom."""
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.page.add_init_script(_WATCH)
         self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", self._fail)
         self.page.on("request", self._see)
+
+    def leave(self) -> None:
+        """Leave a page behind that does nothing and tells this visit nothing any more."""
+        self.page.unroute_all()
+        self.page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        # Of the same site, since for another one the browser begins a process.
+        self.page.goto(f"{self.base}/health/live")
+        self.page.remove_listener("console", self._hear)
+        self.page.remove_listener("pageerror", self._fail)
+        self.page.remove_listener("request", self._see)
 
     def faults(self) -> list[str]:
         """Return what the page did and must not have done."""
@@ -67,9 +77,14 @@ class Visit:
         """Wait for the answer to a search that the block makes."""
         return self.page.expect_response("**/v1/search")
 
+    def own_clock(self) -> None:
+        """Give the page a clock that can be put forward."""
+        self.spent = True
+        self.page.clock.install(time=0)
+
     def stop_the_clock(self) -> None:
         """From now on the page's time goes on by `page.clock.run_for` alone."""
-        self.page.clock.install(time=0)
+        self.own_clock()
         self.page.clock.pause_at(3_600_000)
 
     def titles(self) -> list[str]:
@@ -91,6 +106,9 @@ class Visit:
         failure = message.text.startswith("Failed to load resource")
         if message.type in ("error", "warning") and not (failure and self.failures):
             self.errors.append(message.text)
+
+    def _fail(self, error: "Error") -> None:
+        self.errors.append(str(error))
 
     def _see(self, request: "Request") -> None:
         if not request.url.startswith((self.base, "data:")):
