@@ -117,6 +117,7 @@ def test_a_reranked_hit_is_explained_with_what_the_reranker_did(home: Visit) -> 
 
 def test_hits_can_be_leafed_through(home: Visit) -> None:
     home.type("ship under water")
+    expect(home.page.locator("#hits a.open")).to_have_count(10)
     titles = home.titles()
     home.page.locator("#hits a.open").nth(8).click()
     expect(home.page.locator("#place")).to_have_text("Hit 9 of 10")
