@@ -27,8 +27,8 @@ lint: $(TO_DEVELOP) ## check style and formatting
 types: $(TO_DEVELOP) ## check types
 	$(BIN)/mypy
 
-test: lint types ## check style and types, then run every test
-	$(BIN)/python -m pytest
+test: lint types ## check style and types, then run every test, file by file in two processes
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 demo: $(TO_RUN) ## index a small collection, ask it three questions, serve it at PORT
 	$(BIN)/cloze demo --port $(PORT)
