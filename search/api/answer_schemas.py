@@ -207,6 +207,9 @@ class IndexAnswer(BaseModel):
     defaults: DefaultsAnswer
     compaction: str = Field(description="idle, running, or failed: and why", examples=["idle"])
     faiss: str | None = Field(description="The kind of the vectors' index", examples=["Flat"])
+    limits: dict[str, int] = Field(
+        description="The most that a request may ask for", examples=[{"top": 1000}]
+    )
 
 
 class HealthAnswer(BaseModel):

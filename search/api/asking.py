@@ -65,6 +65,8 @@ def _asked(
     """Make the engine's requests; `name` is what the client calls its query, or its queries."""
     for query in queries:
         within(len(query), limits.query, param=name, flag="--max-query", counted="characters")
+    if "top" not in options.model_fields_set:  # what nobody asked for is within every limit
+        options = options.model_copy(update={"top": min(options.top, limits.top)})
     _check_limits(options, limits)
     within(
         len(queries) * options.top, limits.reach, param=name, flag="--max-reach",

@@ -1,12 +1,13 @@
 """What an index is, as its clients may know it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from indexer.manifest import Defaults, Manifest
 from search.reranking.opening import LATE, NONE
+from search.service.settings import Limits
 
 if TYPE_CHECKING:
     from indexer.index import Index
@@ -30,7 +31,8 @@ class Described:
 
     `encoder` is None for an index of words alone; `rerankers` are what a search may name;
     `compaction` is idle, running, or failed with the reason. `faiss` is the kind of the vectors'
-    index, None without vectors.
+    index, None without vectors. The reranker of `defaults` is the one that orders hits where a
+    search does not say. `limits` are those of a request.
     """
 
     name: str
@@ -47,9 +49,10 @@ class Described:
     defaults: Defaults
     compaction: str
     faiss: str | None
+    limits: Limits
 
 
-def describe(index: "Index", served: str | None, compaction: str) -> Described:
+def describe(index: "Index", served: str | None, compaction: str, limits: Limits) -> Described:
     """Describe the commit that is being read; `served` is the reranker that is offered."""
     manifest = index.manifest
     has_vectors = manifest.encoder is not None
@@ -68,10 +71,19 @@ def describe(index: "Index", served: str | None, compaction: str) -> Described:
         modes=("hybrid", "dense", "lexical") if has_vectors else ("lexical",),
         encoder=_encoder(index),
         rerankers=_rerankers(manifest, served),
-        defaults=manifest.defaults,
+        defaults=_defaults(manifest.defaults, served),
         compaction=compaction,
         faiss=str(index.dense.notes.get("factory", "Flat")) if has_vectors else None,
+        limits=limits,
     )
+
+
+def _defaults(stored: Defaults, served: str | None) -> Defaults:
+    """Return what holds where a search does not say: a reranker that is served is its own."""
+    if served in (None, stored.rerank):
+        return stored
+    name = served if served in (NONE, LATE) else CROSS_ENCODER
+    return replace(stored, rerank=name, rerank_depth=None, rerank_weight=None)
 
 
 def _size(path: Path) -> int:

@@ -176,7 +176,9 @@ class Service:
         """Describe the index as it is now."""
 
         def read(index: "Index") -> Described:
-            return describe(index, self.settings.rerank, self._writer.compaction)
+            return describe(
+                index, self.settings.rerank, self._writer.compaction, self.settings.limits
+            )
 
         call = Call(kind="describe", read=read, deadline=deadline)
         self._life.admit(call.future, "searches")

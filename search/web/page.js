@@ -131,7 +131,7 @@ export class Page {
   async task(signal) {
     this.address.write();
     const { state, index, asked: question } = this;
-    const bodies = state.compare ? compareBodies(state) : [searchBody(state, index)];
+    const bodies = state.compare ? compareBodies(state, index) : [searchBody(state, index)];
     const answers = await Promise.all(bodies.map((body) => ask("search", { body, signal })));
     return { question, state, answers };
   }

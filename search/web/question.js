@@ -6,7 +6,7 @@ const COMPARED = 30; // hits fetched a side, so that a change of rank is known b
 /** The fields to count values of: those that most documents have. */
 function facetFields(index) {
   const fields = [...(index.fields ?? [])].sort((a, b) => b.documents - a.documents);
-  return fields.slice(0, MOST_FIELDS).map((field) => field.name);
+  return fields.slice(0, Math.min(MOST_FIELDS, index.limits.facets)).map((field) => field.name);
 }
 
 /** A filter that all chosen values pass, null without any. */
@@ -45,14 +45,14 @@ export function searchBody(state, index) {
   const fields = facetFields(index);
   return {
     ...body(state, wayOf(state, index)),
-    top: state.top,
+    top: Math.min(state.top, index.limits.top),
     ...(fields.length && { facets: fields }),
   };
 }
 
 /** The bodies of the two searches of the compare view. */
-export const compareBodies = (state) =>
-  state.compare.map((way) => ({ ...body(state, way), top: COMPARED }));
+export const compareBodies = (state, index) =>
+  state.compare.map((way) => ({ ...body(state, way), top: Math.min(COMPARED, index.limits.top) }));
 
 /** The body of a search for one hit alone, explained. */
 export const explainBody = (state, way, rank) => ({

@@ -15,7 +15,7 @@ from search.service.description import Field as FieldOf
 from search.service.errors import BusyError
 from search.service.jobs import Read
 from search.service.observer import Unobserved
-from search.service.settings import ServiceSettings
+from search.service.settings import Limits, ServiceSettings
 from search.service.writes import Written
 
 HIT = Hit(
@@ -34,6 +34,7 @@ DESCRIBED = Described(
     modes=("lexical",), encoder=None, rerankers=("none",), faiss=None,
     defaults=Defaults(rerank="/secret/place/judge"),
     compaction="failed: /secret/place/docs is full",
+    limits=Limits(),
 )  # fmt: skip
 
 

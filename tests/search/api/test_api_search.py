@@ -480,3 +480,10 @@ def test_any_object_is_answered_or_refused(client: TestClient, body: dict[str, A
     answer = client.post("/v1/search", json=body)
     assert answer.status_code in (200, 400, 413, 422)
     assert ("error" in answer.json()) == (answer.status_code != 200)
+
+
+def test_a_default_beyond_a_limit_is_within_it(client: TestClient, service: StubService) -> None:
+    service.settings = replace(SETTINGS, limits=replace(LIMITS, top=4))
+    assert client.post("/v1/search", json={"query": "a"}).status_code == 200
+    assert asked(service).top == 4
+    assert "top is 5" in refusal(client, {"query": "a", "top": 5})["message"]

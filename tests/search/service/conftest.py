@@ -48,7 +48,7 @@ def serve() -> Iterator[Serve]:
         service.close(0)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def shared(built: Path) -> Iterator[Service]:
     """A service for tests that only read."""
     service = Service(built, ServiceSettings(threads=2, queue=64))

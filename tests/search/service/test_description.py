@@ -9,6 +9,7 @@ from indexer.creation import Settings
 from indexer.documents import Document
 from search.index import Index
 from search.service.description import describe
+from search.service.settings import Limits
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["passages", "tokens"])
@@ -40,5 +41,14 @@ def test_late_interaction_is_offered_where_it_is_quick_or_asked_for(
     with Index.open(folder) as index:
         defaults = replace(index.manifest.defaults, rerank=default)
         index.manifest = replace(index.manifest, defaults=defaults)
-        offered = describe(index, served, "idle").rerankers
+        offered = describe(index, served, "idle", Limits()).rerankers
     assert offered == ("none", *(("late",) if late or stored else ()), *others)
+
+
+def test_the_reranker_that_is_served_is_told_as_the_default(held: tuple[bool, Path]) -> None:
+    with Index.open(held[1]) as index:
+        told = {
+            served: describe(index, served, "idle", Limits()).defaults.rerank
+            for served in (None, "none", "late", "a/checkpoint")
+        }
+    assert told == {None: None, "none": "none", "late": "late", "a/checkpoint": "cross-encoder"}

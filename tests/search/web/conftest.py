@@ -28,9 +28,9 @@ IMAGE = "<img src=x onerror=\"document.title = 'taken'\">"
 LONG_WORD = "Donaudampfschifffahrt" * 60
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """One browser for all tests of the page, closed after the last of them.
+    """One browser for a file of tests, closed after the last of them.
 
     Not later: Playwright's loop would stand in the way of every asyncio.run of the main thread.
     """
@@ -44,7 +44,7 @@ def browser() -> "Iterator[Browser]":
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def idle() -> "list[Page]":
     """Pages that nobody is visiting."""
     return []
@@ -87,7 +87,7 @@ def _new_page(browser: "Browser", options: dict[str, object]) -> "Page":
     return page
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def awkward() -> list[Document]:
     """Ships on the water, and documents with markup, astral characters or very long words."""
     ships = [
@@ -135,7 +135,7 @@ def awkward() -> list[Document]:
     ]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def folder(
     awkward: list[Document], tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
@@ -147,7 +147,7 @@ def folder(
     return folder
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def harbour(folder: Path) -> Iterator[Service]:
     """A service of that index, for any number of servers."""
     service = Service(folder, ServiceSettings())
@@ -156,7 +156,7 @@ def harbour(folder: Path) -> Iterator[Service]:
     service.close(10)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def service(harbour: Service) -> Iterator[str]:
     """The address of that service."""
     with Served(harbour) as served:
