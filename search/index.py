@@ -45,6 +45,10 @@ class Index(StoredIndex):
         Raises:
             ClozeError: as `search`, of any of them.
         """
+        if isinstance(queries, str):
+            raise ClozeError(
+                f"search_many got one text, {queries!r}; give it a list, or use search"
+            )
         asked = [_request(query, filter, options) for query in queries]
         answers = self._engine.search_many(asked)
         for answer in answers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import ip_address
+from math import ceil
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -139,7 +140,7 @@ class RateGuard:
             if seconds:
                 raise busy(
                     f"more than {self._rate.rate:g} requests a second (--rate); come again in "
-                    f"{seconds:.1f} s", seconds, code="rate_limited",
+                    f"{ceil(seconds)} s", seconds, code="rate_limited",
                 )  # fmt: skip
         await self._app(scope, receive, send)
 

@@ -366,6 +366,8 @@ def test_the_library_answers_many(library: Index) -> None:
     ]
     with pytest.raises(ClozeError, match="nowhere"):
         library.search_many(texts, filter="nowhere = 1")
+    with pytest.raises(ClozeError, match="one text"):
+        library.search_many("water")
 
 
 def test_without_highlights_a_snippet_is_the_beginning_of_the_passage(library: Index) -> None:
