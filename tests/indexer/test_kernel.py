@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -33,6 +33,7 @@ def test_sums_are_those_of_fractions(seed: int) -> None:
         assert abs(score - float(row.astype(float) @ query.astype(float))) < 1e-6
 
 
+@settings(max_examples=25)
 @given(seed=SEEDS, order=st.randoms(use_true_random=False), count=st.integers(1, 40))
 def test_no_order_of_adding_and_no_company_changes_a_score(
     seed: int, order: "np.random.Generator", count: int
@@ -69,6 +70,7 @@ def test_a_bound_that_leaves_room_for_the_rounding_of_a_rows_norm() -> None:
     assert not is_exact(1.9999999, query)
 
 
+@settings(max_examples=25)
 @given(seed=SEEDS, order=st.randoms(use_true_random=False))
 def test_sums_at_the_bound_are_exact_in_any_order(seed: int, order: "np.random.Generator") -> None:
     row = np.abs(unit(1, seed)) * np.float32(1.4)
