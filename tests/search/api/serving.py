@@ -3,17 +3,27 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
+from indexer.creation import Settings
+from indexer.documents import Document
 from search.api.app import create_app
 from search.api.protocol import Protocol
 from search.api.settings import ApiSettings
+from search.index import Index
 from search.service.service import Service
 from search.service.settings import ServiceSettings
+
+
+def prompted(documents: Sequence[Document], model: Path, folder: Path) -> Path:
+    """Make an index by a model with two prompts, whose vectors are not of norm 1."""
+    with Index.open(folder, Settings(model=str(model))) as index:
+        index.add(documents[:20])
+    return folder
 
 
 @contextmanager

@@ -1,14 +1,19 @@
 """A service without an index, whose answers a test decides."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from starlette.testclient import TestClient
+
 from indexer.documents import Document
 from indexer.filters import Filter
 from indexer.manifest import Defaults
+from search.api.app import create_app
+from search.api.settings import ApiSettings
 from search.hits import Hit, Place, Request, Results, ScoredPassage, Span
 from search.service.description import Described
 from search.service.description import Field as FieldOf
@@ -112,3 +117,12 @@ class StubService:
     def compact(self) -> bool:
         self.calls.append("compact")
         return True
+
+
+@contextmanager
+def stubbed(settings: ServiceSettings) -> Iterator[tuple[StubService, TestClient]]:
+    """A stub and a client of the app before it."""
+    service = StubService(settings=settings)
+    app = create_app(service, ApiSettings(access_log=False))  # type: ignore[arg-type]
+    with TestClient(app, "http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield service, client

@@ -23,17 +23,15 @@ from search.service.description import Described, Field
 from search.service.errors import StoppingError
 from search.service.settings import Limits, ServiceSettings
 from search.service.writes import Written
-from tests.search.api.stubs import DESCRIBED, StubService
+from tests.search.api.stubs import DESCRIBED, StubService, stubbed
 
 SETTINGS = ServiceSettings(limits=Limits(documents=2, text=10))
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[StubService, TestClient]]:
-    service = StubService(settings=SETTINGS)
-    app = create_app(service, ApiSettings(access_log=False))  # type: ignore[arg-type]
-    with TestClient(app, "http://127.0.0.1:8000", raise_server_exceptions=False) as client:
-        yield service, client
+    with stubbed(SETTINGS) as both:
+        yield both
 
 
 @pytest.fixture

@@ -16,15 +16,13 @@ from indexer.errors import ClozeError, DamagedIndexError, RequestError
 from indexer.filters import Filter, parse
 from search.api import conditions
 from search.api.answers import encoded, results_json
-from search.api.app import create_app
 from search.api.body import parse as parse_json
 from search.api.errors import ApiError
 from search.api.names import Names
-from search.api.settings import ApiSettings
 from search.hits import Facets, FacetValue, Request
 from search.service.errors import BusyError, LateError, StoppingError
 from search.service.settings import Limits, ServiceSettings
-from tests.search.api.stubs import HIT, StubService, results
+from tests.search.api.stubs import HIT, StubService, results, stubbed
 
 LIMITS = Limits(
     body=2_000, query=20, top=50, reach=100, batch=3, filter_depth=3, filter_terms=4,
@@ -38,10 +36,8 @@ SETTINGS = ServiceSettings(limits=LIMITS, rerank="/models/judge")
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[StubService, TestClient]]:
-    service = StubService(settings=SETTINGS)
-    app = create_app(service, ApiSettings(access_log=False))  # type: ignore[arg-type]
-    with TestClient(app, "http://127.0.0.1:8000", raise_server_exceptions=False) as client:
-        yield service, client
+    with stubbed(SETTINGS) as both:
+        yield both
 
 
 @pytest.fixture

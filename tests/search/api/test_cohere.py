@@ -15,7 +15,6 @@ from cohere.errors import NotFoundError, UnprocessableEntityError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.creation import Settings
 from indexer.documents import Document
 from indexer.encoder import Encoder
 from indexer.models import find_classifier
@@ -26,7 +25,7 @@ from search.reranking.crossencoder import CrossEncoder
 from search.reranking.opening import open_reranker
 from search.service.settings import Limits, ServiceSettings
 from tests.indexer.classifiers import write_classifier
-from tests.search.api.serving import serving
+from tests.search.api.serving import prompted, serving
 
 QUERY = "a bird over the sea"
 TEXTS = [
@@ -39,11 +38,7 @@ TEXTS = [
 def folder(
     documents: list[Document], other_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """An index by a model with two prompts, whose vectors are not of norm 1."""
-    folder = tmp_path_factory.mktemp("cohere") / "index"
-    with Index.open(folder, Settings(model=str(other_model))) as index:
-        index.add(documents[:20])
-    return folder
+    return prompted(documents, other_model, tmp_path_factory.mktemp("cohere") / "index")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from indexer.encoder import Encoder
 from indexer.models import find_model
 from search.index import Index
 from search.service.settings import Limits, ServiceSettings
-from tests.search.api.serving import serving
+from tests.search.api.serving import prompted, serving
 
 TEXTS = ["a bird in the sky", "", "用搜索引擎", "the shock wave of a supersonic plane"]
 
@@ -26,11 +26,7 @@ TEXTS = ["a bird in the sky", "", "用搜索引擎", "the shock wave of a supers
 def folder(
     documents: list[Document], other_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """An index by a model with two prompts, whose vectors are not of norm 1."""
-    folder = tmp_path_factory.mktemp("openai") / "index"
-    with Index.open(folder, Settings(model=str(other_model))) as index:
-        index.add(documents[:20])
-    return folder
+    return prompted(documents, other_model, tmp_path_factory.mktemp("openai") / "index")
 
 
 @pytest.fixture(scope="module")
