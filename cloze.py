@@ -22,6 +22,9 @@ from search.commands.demo import demo
 from search.commands.key import key
 from search.commands.search import search
 from search.commands.serve import serve
+from training.commands.pretrain import pretrain
+from training.commands.probe import fill, probe
+from training.commands.tokenizer import train
 
 if TYPE_CHECKING:
     from indexer.creation import Settings
@@ -47,9 +50,12 @@ for command in (
 app.command("eval")(evaluate)
 for evaluation in (compare, tune, judge, reproduce):
     app.command()(evaluation)
+for training in (pretrain, probe, fill):
+    app.command()(training)
 app.add_typer(collection, name="collection")
 app.add_typer(key, name="key")
 app.add_typer(bench, name="bench")
+app.add_typer(train, name="train")
 
 
 def _version(wanted: bool) -> None:

@@ -4,10 +4,10 @@ import gzip
 import math
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from indexer.corpus.entries import Entry, Row
+from indexer.corpus.entries import Entry, Reader, Row
 from indexer.corpus.fields import DEFAULT_FIELDS, BadRecord, Fields, normalise
 from indexer.corpus.inputs import resolve
 from indexer.corpus.lines import STDIN, Source, unreadable
@@ -57,11 +57,13 @@ class Corpus:
         skip_bad: bool = False,
         max_document_mib: float = 64,
         where: Filter | None = None,
+        readers: Mapping[Reader, Reader] | None = None,
     ) -> None:
         """Find the inputs; `max_document_mib` bounds the bytes of one line, row or file.
 
         Documents that the filter `where` does not pass are left out; a field of it that no document
-        had is a FilterError at the end.
+        had is a FilterError at the end. `readers` maps readers of `formats.READERS` to those that
+        are used instead.
         """
         if not 0 < max_document_mib < math.inf:
             raise ClozeError(
@@ -76,6 +78,7 @@ class Corpus:
         self._done = 0
         self._fields = fields
         self._skip_bad = skip_bad
+        self._readers = readers or {}
         self._limit = int(max_document_mib * 2**20)
         self._source: Source | None = None
         self._where = ""
@@ -148,7 +151,7 @@ class Corpus:
 
     def _rows(self, entry: Entry, source: Source) -> Iterator[Row]:
         try:
-            yield from entry.read(source, self._fields)
+            yield from self._readers.get(entry.read, entry.read)(source, self._fields)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             problem = f"the gzip data is damaged or ends early ({error})"
             yield source.line, BadRecord(problem, "get the file again")

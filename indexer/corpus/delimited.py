@@ -69,8 +69,8 @@ def check_columns(where: str, place: str, columns: Sequence[str], fields: Fields
         raise ClozeError(
             f"{where}: the {place} names {quoted(twice)} twice; rename one of the columns"
         )
-    wanted = ["id", "text"] if fields.title is None else ["id", "text", "title"]
-    for role in wanted:
+    wanted = {"id": fields.needs_id, "text": True, "title": fields.title is not None}
+    for role in (each for each in wanted if wanted[each]):
         if find_field(names, fields, role) is None:
             bad = missing_field(names, fields, role)
             advice = _WITHOUT_HEADER if place == "header" and len(columns) in (2, 4) else ""

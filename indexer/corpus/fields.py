@@ -17,17 +17,22 @@ _DEFAULTS = {
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CONTROL_IN_ID = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+NO_ID = "-"
 # Deeper metadata would overflow the stack of whoever writes it as JSON again.
 _MAX_DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """Name the fields that hold a document's id, title and text; None means the usual names."""
+    """Name the fields that hold a document's id, title and text; None means the usual names.
+
+    Without `needs_id` no field is read as the id, and every document's is `NO_ID`.
+    """
 
     id: str | None = None
     title: str | None = None
     text: str | None = None
+    needs_id: bool = True
 
 
 DEFAULT_FIELDS = Fields()
@@ -95,7 +100,7 @@ def pick(values: Mapping[str, Any], fields: Fields) -> Record:
     id_name = find_field(values, fields, "id")
     text_name = find_field(values, fields, "text")
     title_name = find_field(values, fields, "title")
-    if id_name is None:
+    if id_name is None and fields.needs_id:
         raise missing_field(values, fields, "id")
     if text_name is None:
         raise missing_field(values, fields, "text")
@@ -110,7 +115,8 @@ def pick(values: Mapping[str, Any], fields: Fields) -> Record:
             raise BadRecord(problem, "keep one of the two")
         metadata |= nested
     title = "" if title_name is None else values[title_name]
-    return Record(id=values[id_name], title=title, text=values[text_name], metadata=metadata)
+    id = values[id_name] if id_name is not None and fields.needs_id else NO_ID
+    return Record(id=id, title=title, text=values[text_name], metadata=metadata)
 
 
 def normalise(record: Record) -> tuple[Document, bool]:

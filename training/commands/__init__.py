@@ -1,0 +1,1 @@
+"""The commands of pretraining, and of looking at what it made."""

@@ -1,0 +1,126 @@
+"""Checkpoints of a run: where training goes on after a stop, whole or not there at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.optim import AdamW
+
+from training.loop.optimiser import optimiser_state, restore_optimiser
+
+_STATE = "state.json"
+_MODEL = "model.safetensors"
+_OPTIMISER = "optimiser.safetensors"
+_RANDOM = "random"  # the name of torch's generator among the optimiser's tensors
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """How far training has come: `seconds` of training alone, `position` within the phase.
+
+    `smoothed` is the recent mean of the loss and `first` what that was after the first steps, by
+    which a loss that runs away is known.
+    """
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    phase: int = 0
+    position: int = 0
+    smoothed: float | None = None
+    first: float | None = None
+
+
+class Checkpoints:
+    """The checkpoints below a folder, the newest `keep` of them kept.
+
+    One is written beside the others and renamed when all of it is on disk.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        """Look at a folder, which need not be there."""
+        self.folder = folder
+        self._keep = keep
+
+    def save(self, state: State, model: nn.Module, optimiser: AdamW) -> Path:
+        """Write a checkpoint, delete those that are too old, and return its folder."""
+        final = self.folder / f"step-{state.step:09d}"
+        scratch = self.folder / f".{final.name}.part"
+        for leftover in self.folder.glob(".*.part"):  # of a run that was killed while it saved
+            shutil.rmtree(leftover)
+        scratch.mkdir(parents=True)
+        weights = {name: each.detach().cpu() for name, each in model.named_parameters()}
+        save_file(weights, scratch / _MODEL)
+        moments = {name: each.cpu() for name, each in optimiser_state(model, optimiser).items()}
+        save_file(moments | {_RANDOM: torch.get_rng_state()}, scratch / _OPTIMISER)
+        sums = {name: _sum(scratch / name) for name in (_MODEL, _OPTIMISER)}
+        (scratch / _STATE).write_text(json.dumps({"state": asdict(state), "sha256": sums}))
+        for path in (*scratch.iterdir(), scratch):
+            _sync(path)
+        shutil.rmtree(final, ignore_errors=True)
+        scratch.rename(final)
+        _sync(self.folder)
+        for old in list(self._newest_first())[self._keep :]:
+            shutil.rmtree(old)
+        return final
+
+    def restore(self, model: nn.Module, optimiser: AdamW) -> tuple[State, list[str]]:
+        """Load the newest checkpoint that is whole, and tell of those that are not.
+
+        Without any the state is that before the first step.
+        """
+        damaged: list[str] = []
+        for folder in self._newest_first():
+            try:
+                return _load(folder, model, optimiser), damaged
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                damaged.append(f"{folder} is damaged ({error}); going on from the one before")
+        return State(), damaged
+
+    def newest(self) -> Path | None:
+        """Return the newest checkpoint's folder, if there is one."""
+        return next(self._newest_first(), None)
+
+    def remove(self) -> None:
+        """Delete all checkpoints, when the finished model is on disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> Iterator[Path]:
+        yield from sorted(self.folder.glob("step-*"), reverse=True)
+
+
+def _load(folder: Path, model: nn.Module, optimiser: AdamW) -> State:
+    written = json.loads((folder / _STATE).read_bytes())
+    for name, expected in written["sha256"].items():
+        if (found := _sum(folder / name)) != expected:
+            raise ValueError(f"{name} has sha256 {found[:12]}…, not {expected[:12]}…")
+    state = State(**written["state"])
+    weights = load_file(folder / _MODEL)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+    moments = load_file(folder / _OPTIMISER)
+    torch.set_rng_state(moments.pop(_RANDOM))
+    restore_optimiser(model, optimiser, moments)
+    return state
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,193 @@
+"""The loop: steps of a task until its budget is used up, from wherever it was stopped."""
+
+import math
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.nn.utils import clip_grad_norm_
+
+from indexer.errors import ClozeError
+from training.loop.checkpoints import Checkpoints, State
+from training.loop.interruption import Interruption
+from training.loop.journal import Journal
+from training.loop.meter import Meter, Show
+from training.loop.optimiser import make_optimiser
+from training.loop.parts import Part, first_says, sum_gradients, sum_over
+from training.loop.schedule import Budget, learning_rate
+from training.loop.task import Step, Task
+
+# A loss has run away when its smoothed mean is so much above what it was after the first steps.
+_RUNAWAY = 1.5
+_FIRST_STEPS = 20
+_SMOOTHING = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How to train; shares are of the budget, seconds of the wall clock.
+
+    A held-out evaluation runs every `evaluate` of the budget, a line of the journal is written
+    every `journal` steps, a checkpoint at least every `save_seconds`, and `keep` are kept.
+    """
+
+    budget: Budget
+    rate: float
+    warmup: float = 0.06
+    decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0
+    evaluate: float = 0.05
+    journal: int = 10
+    save_seconds: float = 120.0
+    keep: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Where training ended, and this process's seconds: waiting for data, and in all."""
+
+    state: State
+    figures: dict[str, float]
+    waited: float
+    seconds: float
+
+
+class Loop:
+    """One run of training in one folder.
+
+    On a CPU a run that was stopped and goes on ends with the same bits as one that was not, where
+    its budget is in steps or tokens.
+    """
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, folder: Path, part: Part, device: str
+    ) -> None:
+        """Take up a folder's run where its newest checkpoint stands.
+
+        `notices` tell of checkpoints that were damaged.
+        """
+        self._task = task
+        self._settings = settings
+        self._folder = folder
+        self._part = part
+        self._device = device
+        self._optimiser = make_optimiser(task.model, decay=settings.decay, betas=settings.betas)
+        self._parameters = [each for each in task.model.parameters() if each.requires_grad]
+        self._meter = Meter()
+        self._interruption = Interruption()
+        self._stopping = False
+        self._figures: dict[str, float] = {}
+        self.checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
+        self.state, self.notices = self.checkpoints.restore(task.model, self._optimiser)
+        self._saved = time.monotonic()
+
+    def run(self, show: Show) -> Outcome:
+        """Train until the budget is used up, and keep a checkpoint of the end.
+
+        Raises:
+            ClozeError: a loss is no number or has run away; the line names the step's texts and
+                the last good checkpoint.
+        """
+        with ExitStack() as stack:
+            journal = None
+            if self._part.is_first:
+                journal = stack.enter_context(Journal(self._folder, self.state.step))
+            stack.enter_context(self._interruption)
+            while not self._stopping and (share := self._share()) < 1:
+                self._run_phase(self._task.phase(share), journal, show)
+            self._save()
+        if self._part.is_first and not self._figures:
+            self._figures = self._task.evaluate()
+        return Outcome(
+            state=self.state, figures=self._figures, waited=self._meter.waited,
+            seconds=self._meter.seconds,
+        )  # fmt: skip
+
+    def _run_phase(self, phase: int, journal: Journal | None, show: Show) -> None:
+        """Run steps until the phase ends or a stop is asked for."""
+        if phase != self.state.phase:
+            self.state.phase, self.state.position = phase, 0
+        with closing(self._task.steps(phase, self.state.position, self._part)) as steps:
+            while not self._stopping and (share := self._share()) < 1:
+                if self._task.phase(share) != phase:
+                    return
+                loss = self._step(steps, share)
+                if journal:
+                    self._note(journal, share)
+                    show(self._meter.glance(self.state, self._share(), loss))
+                if time.monotonic() - self._saved >= self._settings.save_seconds:
+                    self._save()
+
+    def _step(self, steps: Generator[Step], share: float) -> float:
+        """Take one step, and return its loss."""
+        self._meter.begin()
+        step = next(steps)
+        self._meter.fetched()
+        counts = sum_over(self._part, dict(step.counts), self._device)
+        sums = sum_over(self._part, self._task.backward(step, counts), self._device)
+        sum_gradients(self._part, self._parameters)
+        losses = {name: sums[name] / max(1.0, counts[name]) for name in sums}
+        losses["loss"] = sum(losses.values())
+        norm = float(clip_grad_norm_(self._parameters, self._settings.clip))
+        self._check(step, losses["loss"], norm)
+        rate = learning_rate(self._settings.rate, self._settings.warmup, share)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        seconds = self._meter.end(step.tokens, losses | {"norm": norm, "rate": rate})
+        self.state.step += 1
+        self.state.tokens += step.tokens
+        self.state.position = step.position
+        asked = float(self._interruption.asked)
+        seconds, asked = first_says(self._part, [seconds, asked], self._device)
+        self.state.seconds += seconds
+        self._stopping = bool(asked)
+        return losses["loss"]
+
+    def _check(self, step: Step, loss: float, norm: float) -> None:
+        """Stop where going on would spoil the model; follow the smoothed loss."""
+        state = self.state
+        kept = (1 - _SMOOTHING) * loss
+        state.smoothed = loss if state.smoothed is None else _SMOOTHING * state.smoothed + kept
+        if state.step == _FIRST_STEPS:
+            state.first = state.smoothed
+        runaway = state.first is not None and state.smoothed > _RUNAWAY * state.first
+        if math.isfinite(loss) and math.isfinite(norm) and not runaway:
+            return
+        found = f"{state.smoothed:.3g}, from {state.first:.3g}" if runaway else f"{loss:.3g}"
+        newest = self.checkpoints.newest()
+        raise ClozeError(
+            f"the loss ran away at step {state.step + 1} ({step.name}): it is {found}, its "
+            f"gradient's norm {norm:.3g}; {newest or 'no checkpoint'} is the last good one: train "
+            "into another folder with a lower --lr"
+        )
+
+    def _note(self, journal: Journal, before: float) -> None:
+        """Write the journal where a line or an evaluation is due."""
+        state, settings = self.state, self._settings
+        facts = {"tokens": state.tokens, "seconds": round(state.seconds, 3), "phase": state.phase}
+        share = self._share()
+        if state.step % settings.journal == 0 or share >= 1:
+            figures = facts | self._meter.take_losses() | {"tokens_per_second": self._meter.rate}
+            journal.write("train", state.step, figures)
+        if share >= 1 or math.floor(share / settings.evaluate) > math.floor(
+            before / settings.evaluate
+        ):
+            self._figures = self._task.evaluate()
+            journal.write("held_out", state.step, facts | self._figures)
+            journal.draw()
+
+    def _share(self) -> float:
+        state = self.state
+        return self._settings.budget.share(
+            steps=state.step, tokens=state.tokens, seconds=state.seconds
+        )
+
+    def _save(self) -> None:
+        if self._part.is_first and self.state.step:
+            self.checkpoints.save(self.state, self._task.model, self._optimiser)
+        self._saved = time.monotonic()
