@@ -22,6 +22,7 @@ from search.commands.demo import demo
 from search.commands.key import key
 from search.commands.search import search
 from search.commands.serve import serve
+from training.commands.bench import bench_pretrain
 from training.commands.pretrain import pretrain
 from training.commands.probe import fill, probe
 from training.commands.tokenizer import train
@@ -54,6 +55,7 @@ for training in (pretrain, probe, fill):
     app.command()(training)
 app.add_typer(collection, name="collection")
 app.add_typer(key, name="key")
+bench.command("pretrain")(bench_pretrain)
 app.add_typer(bench, name="bench")
 app.add_typer(train, name="train")
 

@@ -61,7 +61,9 @@ def _split(x: Tensor, heads: int, parts: int = 3) -> Tensor:
     rows, length, width = x.shape
     size = width // parts // heads
     apart = x.view(rows, length, parts, heads, size).permute(2, 0, 3, 1, 4)
-    return apart.reshape(parts, rows * heads, length, size)
+    # Of one row or one head a reshape would be a view, and what is changed here not ours.
+    own = apart.clone(memory_format=torch.contiguous_format)
+    return own.view(parts, rows * heads, length, size)
 
 
 def _join(x: Tensor, heads: int) -> Tensor:

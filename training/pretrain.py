@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,9 +100,14 @@ class Pretrained:
 
 
 def pretrain(
-    plan: Plan, out: Path, part: Part, *, reading: Advance | None, show: Show
+    plan: Plan,
+    out: Path,
+    part: Part,
+    *,
+    reading: AbstractContextManager[Advance],
+    training: AbstractContextManager[Show],
 ) -> Pretrained:
-    """Pretrain as planned into a folder, or go on there.
+    """Pretrain as planned into a folder, or go on there; the two contexts show each its work.
 
     Raises:
         ClozeError: the plan can't be met, the folder holds another run, or the loss ran away.
@@ -114,10 +120,10 @@ def pretrain(
     phases = _phases(plan, corruption)
     _check_fit(plan, base, vocabulary)
     with joined(part, plan.device):
-        with first_goes(part, plan.device):
+        with first_goes(part, plan.device), reading as progress:
             shards = write_shards(
                 plan.texts, tokenizer, home=cache_home() / "shards", reading=plan.reading,
-                progress=reading,
+                progress=progress,
             )  # fmt: skip
             _check_pairs(corruption, shards)
             run = open_run(out, _settings(plan, shards, tokenizer, base, precision))
@@ -130,7 +136,8 @@ def pretrain(
             seed=plan.seed, dtype=_DTYPES[precision], device=plan.device,
         )  # fmt: skip
         loop = Loop(task, _loop_settings(plan), out, part, plan.device)
-        outcome = loop.run(show)
+        with training as show:
+            outcome = loop.run(show)
         result = _result(outcome, shards, model)
         if part.is_first:
             _write_model(task, run, tokenizer, base, result)

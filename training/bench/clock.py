@@ -2,8 +2,6 @@
 
 from time import perf_counter
 
-from indexer.errors import ClozeError
-
 # The first steps of a turn make the optimiser's state and fill the pipeline; they aren't timed.
 WARM_UP = 2
 
@@ -19,23 +17,12 @@ class Clock:
         """Note a step's end, with the tokens trained on so far."""
         self._ticks.append((perf_counter(), tokens))
 
-    @property
-    def seconds(self) -> float:
-        """Return the seconds that are timed so far."""
+    def has_timed(self, seconds: float) -> bool:
+        """Tell whether so many seconds are timed, and a step at least."""
         timed = self._ticks[WARM_UP - 1 :]
-        return timed[-1][0] - timed[0][0] if timed else 0.0
+        return len(timed) > 1 and timed[-1][0] - timed[0][0] >= seconds
 
     def rate(self) -> float:
-        """Return the tokens a second of the steps that are timed.
-
-        Raises:
-            ClozeError: there is none.
-        """
-        timed = self._ticks[WARM_UP - 1 :]
-        if len(timed) < 2:
-            raise ClozeError(
-                f"a turn ended after {len(self._ticks)} steps and its first {WARM_UP} aren't timed;"
-                " give more --seconds"
-            )
-        (begin, before), (end, after) = timed[0], timed[-1]
+        """Return the tokens a second of the steps that are timed."""
+        (begin, before), *_, (end, after) = self._ticks[WARM_UP - 1 :]
         return (after - before) / (end - begin)

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 from torch.profiler import ProfilerActivity, profile
 
-from training.bench.ours import run_loop
-from training.loop.loop import LoopSettings
+from training.bench.ours import run_until
 from training.loop.meter import Glance
-from training.loop.schedule import Budget
 from training.pretraining import Pretraining
 
 # The first steps make the optimiser's state.
@@ -45,15 +43,14 @@ def profile_steps(task: Pretraining, rate: float, vocabulary: int) -> dict[str, 
     """
     profiler = profile(activities=[ProfilerActivity.CPU], record_shapes=True)
 
-    def watch(glance: Glance) -> None:
+    def is_over(glance: Glance) -> bool:
         if glance.step == _WARM_UP:
             profiler.start()
         elif glance.step == _WARM_UP + _STEPS:
             profiler.stop()
+        return glance.step == _WARM_UP + _STEPS
 
-    # One step more than is seen, so that the evaluation at the end isn't.
-    budget = Budget(unit="steps", amount=_WARM_UP + _STEPS + 1)
-    run_loop(task, LoopSettings(budget=budget, rate=rate, evaluate=1.0), watch)
+    run_until(task, rate, is_over)
     times: dict[str, float] = {}
     for event in profiler.key_averages(group_by_input_shape=True):
         kind = kind_of(event.key, event.input_shapes, vocabulary)

@@ -1,6 +1,8 @@
 """The loop of the house under the clock: the steps and batches that `cloze pretrain` runs."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,12 +20,15 @@ from training.loop.loop import Loop, LoopSettings, Outcome
 from training.loop.meter import Glance, Show
 from training.loop.parts import Part
 from training.loop.schedule import Budget
+from training.loop.task import Task
 from training.pretraining import Phase, Pretraining, Size
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
 
 _TOKENS_AT_ONCE = 4096
+# More steps than any turn takes: the learning rate hardly rises, and weights stay where they are.
+_ENDLESS = Budget(unit="steps", amount=10**6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,34 +46,66 @@ class Turn:
     gflops: float
 
 
-class Watched(Pretraining):
-    """Pretraining that counts what goes through the model, and the seconds that takes."""
+class _OverError(Exception):
+    """A turn is over."""
 
-    def watch(self, size: ModelSize) -> None:
-        """Count anew."""
-        self.size = size
+
+class Watched:
+    """A task of pretraining that counts what goes through the model, and where seconds go."""
+
+    def __init__(self, task: Pretraining, size: ModelSize) -> None:
+        """Count from nothing."""
+        self._task = task
+        self._size = size
         self.operations = self.places = self.tokens = 0
-        self.seconds = 0.0
+        self.waited = self.inside = self.begun = 0.0
+
+    @property
+    def model(self) -> "BertForPreTraining":
+        """The model in training."""
+        return self._task.model
+
+    def phase(self, share: float) -> int:
+        """Return the phase that a share of the budget belongs to."""
+        return self._task.phase(share)
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the held-out figures."""
+        return self._task.evaluate()
+
+    def save(self, folder: Path) -> None:
+        """Write the model."""
+        self._task.save(folder)
+
+    def steps(self, phase: int, position: int, part: Part) -> Generator[Batch]:
+        """Yield batches, and note how long each was waited for."""
+        with closing(self._task.steps(phase, position, part)) as made:
+            self.begun = perf_counter()
+            while True:
+                asked = perf_counter()
+                step = next(made)
+                self.waited += perf_counter() - asked
+                yield step
 
     def backward(self, step: Batch, counts: Mapping[str, float]) -> dict[str, float]:
         """Add up gradients, and count."""
         begin = perf_counter()
-        sums = super().backward(step, counts)
-        self.seconds += perf_counter() - begin
+        sums = self._task.backward(step, counts)
+        self.inside += perf_counter() - begin
         self.tokens += step.tokens
         for rows in step.rows:
             number, width = rows.inputs.ids.shape
             work = Work(rows=number, width=width, masked=len(rows.places), pairs=len(rows.pairs))
-            self.operations += operations(self.size, self.model.config.vocab_size, work)
+            self.operations += operations(self._size, self.model.config.vocab_size, work)
             self.places += number * width
         return sums
 
 
 def make_task(
     model: "BertForPreTraining", source: Source, batch_tokens: int, precision: str
-) -> Watched:
+) -> Pretraining:
     """Make the task of pretraining as `cloze pretrain` does, at one width."""
-    return Watched(
+    return Pretraining(
         model, source.shards, source.vocabulary, corruption=source.corruption, seed=source.seed,
         phases=(Phase(width=source.width, begins=0.0),),
         size=Size(batch_tokens=batch_tokens, tokens_at_once=_TOKENS_AT_ONCE),
@@ -76,27 +113,38 @@ def make_task(
     )  # fmt: skip
 
 
-def run_loop(task: Pretraining, settings: LoopSettings, show: Show) -> Outcome:
+def run_loop(task: Task, settings: LoopSettings, show: Show) -> Outcome:
     """Run the loop in a folder that is gone afterwards."""
     with TemporaryDirectory() as folder:
         return Loop(task, settings, Path(folder), Part(), "cpu").run(show)
 
 
-def take_turn(task: Watched, size: ModelSize, rate: float, seconds: float) -> Turn:
-    """Train for some seconds."""
-    clock = Clock()
+def run_until(task: Task, rate: float, is_over: Callable[[Glance], bool]) -> None:
+    """Run the loop until a step after which it is over, without evaluating or saving."""
 
-    def note(glance: Glance) -> None:
-        if glance.share < 1:  # the last step is told of after the evaluation at the end
-            clock.tick(glance.tokens)
+    def show(glance: Glance) -> None:
+        if is_over(glance):
+            raise _OverError
 
-    task.watch(size)
-    settings = LoopSettings(budget=Budget(unit="seconds", amount=seconds), rate=rate, evaluate=1.0)
-    outcome = run_loop(task, settings, note)
+    settings = LoopSettings(budget=_ENDLESS, rate=rate, save_seconds=math.inf)
+    with suppress(_OverError):
+        run_loop(task, settings, show)
+
+
+def take_turn(task: Pretraining, size: ModelSize, rate: float, seconds: float) -> Turn:
+    """Train for some seconds after the steps that aren't timed."""
+    clock, watched = Clock(), Watched(task, size)
+
+    def is_over(glance: Glance) -> bool:
+        clock.tick(glance.tokens)
+        return clock.has_timed(seconds)
+
+    run_until(watched, rate, is_over)
+    total = perf_counter() - watched.begun
     return Turn(
         clock=clock,
-        waiting=outcome.waited / outcome.seconds,
-        inside=task.seconds / outcome.seconds,
-        filled=task.tokens / task.places,
-        gflops=task.operations / task.seconds / 1e9,
+        waiting=watched.waited / total,
+        inside=watched.inside / total,
+        filled=watched.tokens / watched.places,
+        gflops=watched.operations / watched.inside / 1e9,
     )

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from indexer.errors import ClozeError
-from training.bench.clock import WARM_UP, Clock
+from training.bench.clock import Clock
 from training.bench.examples import Example
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Peer:
         bf16: bool = False,
     ) -> None:
         """Take what to train on what; without pairs, BertForMaskedLM over the same weights."""
+        self.model = model
         self.tokens = 0
         self.places = 0
         self._examples = examples
@@ -70,7 +71,7 @@ class Peer:
     def turn(self, seconds: float) -> Clock:
         """Train for some seconds after the steps that aren't timed."""
         clock = Clock()
-        self._train(_Timer(clock, self, seconds), batch=BATCH, max_steps=_STEPS)
+        self._train(_Timer(clock, self, seconds), batch=BATCH, steps=_STEPS)
         return clock
 
     def learn(
@@ -80,24 +81,27 @@ class Peer:
         for group in optimiser.param_groups:
             group["lr"] = 1.0  # times what the schedule says
         schedule = LambdaLR(optimiser, lambda step: rate(self.tokens))
-        self._train(None, batch=batch, num_train_epochs=1, optimizers=(optimiser, schedule))
+        self._train(None, batch=batch, optimizers=(optimiser, schedule))
 
     def _train(
         self,
         callback: TrainerCallback | None,
         *,
         batch: int,
+        steps: int = -1,
         optimizers: tuple[Any, Any] = (None, None),
-        **options: int,
     ) -> None:
-        """Run a new Trainer: one that lives on would take over the number format of the next."""
+        """Run so many steps, or once through the examples.
+
+        By a new Trainer: one that lives on would take over the number format of the next.
+        """
         self.tokens = self.places = 0
         with TemporaryDirectory() as folder:
             arguments = TrainingArguments(
                 output_dir=folder, per_device_train_batch_size=batch, bf16=self._bf16,
                 use_cpu=True, dataloader_pin_memory=False, remove_unused_columns=False,
                 report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
-                **options,
+                max_steps=steps, num_train_epochs=1,
             )  # fmt: skip
             trainer = Trainer(
                 self._trained, arguments, train_dataset=self._examples, optimizers=optimizers,
@@ -124,9 +128,7 @@ class _Timer(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ANN401 - transformers' own
         """Note the step."""
         self._clock.tick(self._peer.tokens)
-        control.should_training_stop = (
-            state.global_step > WARM_UP and self._clock.seconds >= self._seconds
-        )
+        control.should_training_stop = self._clock.has_timed(self._seconds)
 
 
 def _masked_only(model: "BertForPreTraining") -> BertForMaskedLM:

@@ -21,10 +21,11 @@ from training.bench.examples import Example, Source, beginnings, count_tokens
 from training.bench.kinds import profile_steps
 from training.bench.learning import compare_learning
 from training.bench.model import ModelSize, make_model, read_model_size
-from training.bench.ours import Turn, Watched, make_task, take_turn
+from training.bench.ours import Turn, make_task, take_turn
 from training.bench.peer import BATCH, Peer, check_peers
 from training.masking import Vocabulary
 from training.pretrain import RATES
+from training.pretraining import Pretraining
 from training.sequences import PAIRINGS, Corruption
 from training.shards.writing import write_shards
 from training.text import Advance
@@ -167,7 +168,7 @@ def _speed(
 
 
 def _turns(
-    bench: Bench, task: Watched, size: ModelSize, peers: dict[str, Peer], rate: float
+    bench: Bench, task: Pretraining, size: ModelSize, peers: dict[str, Peer], rate: float
 ) -> tuple[list[Turn], dict[str, list[Clock]]]:
     """Let every system train for a while in turn; return our turns, and the clocks of all.
 

@@ -83,6 +83,15 @@ def pretrain(
         int, typer.Option(min=0, max=2**63 - 1, help="Decides weights, order and masks")
     ] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16")] = "auto",
+    title_field: Annotated[
+        str | None, typer.Option("--title", help="The field that holds the title")
+    ] = None,
+    text_field: Annotated[
+        str | None, typer.Option("--text", help="The field that holds the text")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,
@@ -98,12 +107,13 @@ def pretrain(
     part = part_of_environment()
     from indexer.threads import budget as budget_threads
 
-    budget_threads(threads_each(threads))
+    budget_threads(threads_each(threads), patient=True)
     from pathlib import Path
 
     from training.masking import Rates
     from training.pretrain import Plan
     from training.pretrain import pretrain as run
+    from training.text import Reading
 
     masked, random = _shares(mask_shares)
     plan = Plan(
@@ -121,10 +131,16 @@ def pretrain(
         seed=seed,
         precision=precision,
         device=resolve_device(device),
+        reading=Reading(title=title_field, text=text_field, skip_bad=skip_bad),
     )
     quiet = json or not part.is_first
-    with reading_bar("read", "tokens", quiet=quiet) as reading, training_bar(quiet=quiet) as show:
-        done = run(plan, Path(out), part, reading=reading, show=show)
+    done = run(
+        plan,
+        Path(out),
+        part,
+        reading=reading_bar("read", "tokens", quiet=quiet),
+        training=training_bar(quiet=quiet),
+    )
     if part.is_first:
         for line in done.notices:
             notice(line)

@@ -54,7 +54,7 @@ def probe(
     """  # noqa: D301 - \b is meant: it keeps the lines of the list apart
     from indexer.threads import budget
 
-    count = budget(threads)
+    count = budget(threads, patient=True)
     check_installed()
     from pathlib import Path
 
@@ -101,7 +101,7 @@ def fill(
     """Let a masked language model fill in words: "the cat [MASK] on the mat"."""
     from indexer.threads import budget
 
-    budget(threads)
+    budget(threads, patient=True)
     from dataclasses import asdict
 
     from indexer.models import find_model

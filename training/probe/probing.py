@@ -58,9 +58,12 @@ def run_probe(plan: Plan, bar: Bar) -> Probe:
     began = time.perf_counter()
     tasks, left_out = read_tasks(plan.tasks) if plan.tasks else ([], [])
     if not tasks and plan.pairs is None:
-        where = f"{plan.tasks} has no" if plan.tasks else "there is no --tasks DIR with a"
+        found = f"{plan.tasks} has none of the sets" if plan.tasks else "no --tasks is given"
         names = ", ".join(layout.folder for layout in LAYOUTS)
-        raise ClozeError(f"{where} folder {names}, and no --pairs FILE; name one of the two")
+        raise ClozeError(
+            f"there is nothing to probe on: {found}, and no --pairs; name a folder that holds "
+            f"{names} or some of them, or a file of pairs"
+        )
     retrieval = read_pairs(plan.pairs) if plan.pairs else None
     checkpoint = find_model(plan.model)
     encoder = FrozenEncoder(
