@@ -59,7 +59,8 @@ class Index(OpenedIndex):
         end, in a transaction of their own. What is unchanged is
         neither encoded nor written again. `duplicate` hears of an id's second document in this
         run, which is left out unless it raises; by default it does. `published` is called when all
-        that was written can be found, before vectors are saved and dead documents compacted.
+        that was written can be found, before segments are merged, vectors saved and dead documents
+        compacted; it may not write.
 
         Raises:
             ClozeError: an id came twice; what was acknowledged before stays, unless `atomic`.
@@ -181,20 +182,25 @@ class Index(OpenedIndex):
         with self._writing():
             return self.store.delete(ids)
 
-    def _commit_lexical(self, changes: Changes, progress: Progress) -> None:
+    def _commit_lexical(
+        self, changes: Changes, progress: Progress, committed: Callable[[], None] = lambda: None
+    ) -> None:
         progress(Step(phase="lexical", documents=changes.documents))
         with writer_lock(self.folder):
             self._check_current()
             self.lexical.reload()
-            self.lexical.catch_up(self.store, self.store.sequence)
+            self.lexical.catch_up(self.store, self.store.sequence, committed)
 
     def _finish(
         self, changes: Changes, progress: Progress, published: Published = tell_nobody
     ) -> None:
         """Bring what is derived up to the store, and compact where too much is dead."""
-        self._commit_lexical(changes, progress)
-        self.refresh()
-        published(changes)
+
+        def committed() -> None:
+            self.refresh()
+            published(changes)
+
+        self._commit_lexical(changes, progress, committed)
         written = changes.added + changes.updated + changes.deleted
         progress(Step(phase="dense", documents=changes.documents))
         if self._worth_saving(written):

@@ -125,23 +125,42 @@ class Lexical:
         segments = postings.segments(self._read[1])
         return max(0, sum(segment.documents for segment in segments) - self.count)
 
-    def catch_up(self, store: Store, upto: int) -> None:
+    def catch_up(
+        self, store: Store, upto: int, committed: Callable[[], None] = lambda: None
+    ) -> None:
         """Apply what the store has done since, up to a sequence number, and move there.
 
-        Only one process may be in here; the writer's lock sees to it.
+        `committed` is called when it has moved, before segments are merged. Only one process may be
+        in here; the writer's lock sees to it.
         """
         if self.covered >= upto:
+            committed()
             return
-        self._apply(self._index, self.covered, store, upto)
+
+        def move() -> None:
+            self._move()
+            committed()
+
+        self._apply(self._index, self.covered, store, upto, move)
+        self._move()  # to what merging has left
+
+    def _move(self) -> None:
         generations.share(self._read[0])
         self.reload()
 
-    def _apply(self, index: tantivy.Index, covered: int, store: Store, upto: int) -> None:
+    def _apply(
+        self,
+        index: tantivy.Index,
+        covered: int,
+        store: Store,
+        upto: int,
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Bring postings that cover the store up to one sequence number to another."""
         change = store.changes(covered, upto)
         # A transaction that leaves nothing to add would leave no trace: touch one live document.
         added = change.added or store.last(upto)
-        with _writer(index) as writer:
+        with _writer(index, committed) as writer:
             # Files of a commit that was killed: this one may have to write some of the same names.
             writer.garbage_collect_files()
             for number in {*change.deleted, *(added if not change.added else ())}:
@@ -267,9 +286,17 @@ class Rebuilt:
 
 
 @contextlib.contextmanager
-def _writer(index: tantivy.Index) -> Iterator[tantivy.IndexWriter]:
-    """Give a writer whose work is committed, and its segments merged, at the end."""
+def _writer(
+    index: tantivy.Index, committed: Callable[[], None] = lambda: None
+) -> Iterator[tantivy.IndexWriter]:
+    """Give a writer whose work is committed, and its segments merged, at the end.
+
+    `committed` is called in between: merging a small index takes longer than a commit.
+    """
     writer = index.writer(heap_size=_HEAP, num_threads=1)
     yield writer
     writer.commit()
-    writer.wait_merging_threads()
+    try:
+        committed()
+    finally:
+        writer.wait_merging_threads()

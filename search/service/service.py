@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from indexer.runtime.checkpoint import Checkpoint
     from indexer.runtime.classifier import ClassifierCheckpoint
 
+# Writes that wait together share a commit, so that more of them may wait than of what each takes
+# time of its own.
+_SHARING = 4
+
 
 class Service:
     """Answers from one index folder; every method may be called from any thread.
@@ -65,7 +69,7 @@ class Service:
             # Half of the places at most, so that plain searches always have room.
             "slow": Gate("reranked or explained searches", max(1, settings.queue // 2)),
             "texts": Gate("embeddings and rankings", settings.queue),
-            "writes": Gate("writes", settings.queue),
+            "writes": Gate("writes", _SHARING * settings.queue),
         }
         self._life = Life(
             {

@@ -33,8 +33,8 @@ class ServiceSettings:
     """How a service searches, and how much of it may go on at once.
 
     `rerank` is the reranker that it serves (late, a cross-encoder's checkpoint, or none), `queue`
-    how many requests of a kind may be in flight, `timeout` how many seconds one may take,
-    `batch_queries` and `batch_tokens` how much is encoded together at most.
+    how many requests of a kind may be in flight, of writes four times as many, `timeout` how many
+    seconds one may take, `batch_queries` and `batch_tokens` how much is encoded together at most.
     """
 
     rerank: str | None = None

@@ -467,9 +467,9 @@ def test_postings_that_are_made_anew_appear_whole(
     seen: list[str] = []
     catch_up = Lexical.catch_up
 
-    def look(self: Lexical, store: Store, upto: int) -> None:
+    def look(self: Lexical, store: Store, upto: int, *told: Callable[[], None]) -> None:
         seen.append(str(generations.current(home)))
-        catch_up(self, store, upto)
+        catch_up(self, store, upto, *told)
 
     monkeypatch.setattr(Lexical, "catch_up", look)
     with Index.open(lexical_index.folder) as again:

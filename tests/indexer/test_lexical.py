@@ -1,5 +1,6 @@
 """BM25 against Lucene's formula in numpy, and postings that catch up with the store."""
 
+import contextlib
 import json
 import shutil
 import zlib
@@ -17,7 +18,7 @@ from indexer.analysis import Analyzer
 from indexer.corpus import Corpus as Reader
 from indexer.documents import Document
 from indexer.errors import DamagedIndexError
-from indexer.lexical import Lexical
+from indexer.lexical import Lexical, _writer
 from indexer.records import Entry
 from indexer.store import Store
 
@@ -266,6 +267,63 @@ def test_title_weight_is_repetition(tmp_path: Path, weight: int) -> None:
     assert weighted.found("water flow") == repeated.found("water flow")
     assert weighted.found("fast") == repeated.found("fast")
     assert len(weighted.found("fast")) == (5 if weight else 1)
+
+
+def test_what_is_committed_is_told_before_segments_are_merged(corpus: Corpus) -> None:
+    seen: list[tuple[int, int, dict[int, float]]] = []
+
+    def look() -> None:
+        found = {number: round(score, 2) for number, score in corpus.found("wing").items()}
+        seen.append((corpus.lexical.covered, corpus.lexical.count, found))
+
+    corpus.write(TEXTS)
+    corpus.lexical.catch_up(corpus.store, corpus.store.sequence, look)
+    assert seen[0][:2] == (1, 5)
+    assert sorted(seen[0][2]) == [2, 3]
+    corpus.lexical.catch_up(corpus.store, corpus.store.sequence, look)  # nothing is left to do
+    assert seen[1:] == seen[:1]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_segments_are_merged_after_the_commit_was_told_whatever_comes_of_it(raises: bool) -> None:
+    calls: list[str] = []
+
+    class Writer:
+        def commit(self) -> None:
+            calls.append("commit")
+
+        def wait_merging_threads(self) -> None:
+            calls.append("merge")
+
+    class Index:
+        def writer(self, **options: object) -> Writer:
+            return Writer()
+
+    def told() -> None:
+        calls.append("told")
+        if raises:
+            raise OSError("no")
+
+    expected = pytest.raises(OSError, match="no") if raises else contextlib.nullcontext()
+    with expected, _writer(Index(), told):  # type: ignore[arg-type]
+        calls.append("write")
+    assert calls == ["write", "commit", "told", "merge"]
+
+
+def test_many_commits_leave_few_segments_and_the_files_of_these_alone(corpus: Corpus) -> None:
+    """Readers move at each commit, while tantivy merges and removes files."""
+    reader = corpus.opened()
+
+    def follow() -> None:
+        reader.reload()
+        assert reader.count == reader.covered
+
+    for number in range(20):
+        corpus.write({f"{number}": f"wing {number}"})
+        corpus.lexical.catch_up(corpus.store, corpus.store.sequence, follow)
+    assert corpus.lexical.count == 20
+    assert corpus.lexical.segments < 10
+    assert corpus.lexical.damage() == []
 
 
 def test_postings_catch_up_after_a_crash(corpus: Corpus) -> None:

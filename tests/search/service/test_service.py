@@ -273,6 +273,22 @@ def test_slow_searches_have_half_of_the_places(folder: Path, serve: Serve) -> No
         future.result(30)
 
 
+def test_four_times_as_many_writes_may_wait_as_they_share_commits(
+    folder: Path, serve: Serve
+) -> None:
+    service = serve(folder, queue=2)
+    with models_held(service):
+        writes = [
+            service.put([Document(id=f"new {n}", text="a ship")], soon()) for n in range(8)
+        ]  # fmt: skip
+        with pytest.raises(BusyError, match=r"8 writes are in flight, at most 8 may be"):
+            service.delete(["new 0"], soon())
+        searches = [service.search([Request(query="ship")], soon()) for _ in range(2)]
+    assert [write.result(30).added for write in writes] == [1] * 8
+    for search in searches:
+        search.result(30)
+
+
 def test_the_indexs_default_reranker_makes_a_search_slow(folder: Path, serve: Serve) -> None:
     from indexer.manifest import Defaults, read_manifest, write_manifest
 
