@@ -110,6 +110,11 @@ class Lexical:
             return generations.publish(scratch, self.home)
 
     @property
+    def commit(self) -> Ranking:
+        """The commit that is read; it can be searched from any thread, also after `reload`."""
+        return self._ranking
+
+    @property
     def count(self) -> int:
         """How many documents have postings."""
         return int(self._ranking.searcher.num_docs)

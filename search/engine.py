@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from search.hits import Request, Results
 from search.reranking.loaded import Rerankers
 from search.reranking.opening import NONE
 from search.reranking.options import resolve_rerank
-from search.retrieval import Asked, Retrieved, retrieve
+from search.retrieval import Ahead, Asked, Retrieved, begin_lexical, retrieve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,19 @@ class SearchEngine:
         """How many candidates each retrieval fetches where a request does not say."""
         return self.index.manifest.defaults.depth or BUILT_IN.depth or 0
 
+    def begin(self, request: Request) -> Ahead | None:
+        """Begin the lexical stage of a hybrid search while its vector is made; from any thread.
+
+        None where it can't be begun: with a filter, or when the engine is closed.
+        """
+        if request.mode not in (None, "hybrid") or request.filter is not None:
+            return None
+        with suppress(RuntimeError):  # closed meanwhile
+            return begin_lexical(
+                self.index, self._side, request.query, request.depth or self.depth
+            )  # fmt: skip
+        return None
+
     def search(self, request: Request) -> Results:
         """Answer a query.
 
@@ -64,17 +78,19 @@ class SearchEngine:
         self,
         requests: Sequence[Request],
         vectors: "Sequence[NDArray[np.float32] | None] | None" = None,
+        ahead: Sequence[Ahead | None] | None = None,
     ) -> list[Results | ClozeError]:
         """Answer queries at one commit, encoding them together; each as `search` would alone.
 
-        `vectors` are those that are known, [dimension], in the order of the queries. A query that
-        can't be answered gives its error, and leaves the others alone.
+        `vectors` are those that are known, [dimension], and `ahead` what `begin` gave, in the order
+        of the queries. A query that can't be answered gives its error, and leaves the others alone.
         """
         known = vectors or [None] * len(requests)
+        begun = ahead or [None] * len(requests)
         with self.index.reading():
             resolved = [self._resolved(request) for request in requests]
             asked = [
-                (place, _asked([request], known[place]))
+                (place, _asked([request], known[place], begun[place]))
                 for place, request in enumerate(resolved)
                 if isinstance(request, Request) and request.query.strip()
             ]
@@ -190,13 +206,17 @@ class SearchEngine:
         return request
 
 
-def _asked(requests: Sequence[Request], vector: "NDArray[np.float32] | None" = None) -> Asked:
+def _asked(
+    requests: Sequence[Request],
+    vector: "NDArray[np.float32] | None" = None,
+    ahead: Ahead | None = None,
+) -> Asked:
     """Say what requests with the same query and filter need together."""
     modes = {request.mode for request in requests}
     stages = {"lexical", "dense"} if "hybrid" in modes else {mode or "" for mode in modes}
     return Asked(
         query=requests[0].query, stages=frozenset(stages), condition=requests[0].filter,
-        depth=max(request.depth or 0 for request in requests), vector=vector,
+        depth=max(request.depth or 0 for request in requests), vector=vector, ahead=ahead,
     )  # fmt: skip
 
 

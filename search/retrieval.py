@@ -1,7 +1,7 @@
 """The first stages of a query: filter, BM25 postings and query vector side by side, vectors."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -17,6 +17,8 @@ from indexer.plan import Plan
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from indexer.ranking import Candidates as Best
+    from indexer.ranking import Ranking
     from search.reranking.reading import Reading
 
 # Document numbers with their scores, best first, every tie at the end of the list included.
@@ -50,11 +52,25 @@ class Retrieved:
         self.took[stage] = (perf_counter() - begin) * 1000
 
 
+# What the lexical stage found, and how many milliseconds it took.
+Lexical: TypeAlias = "tuple[Candidates, float]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """An unfiltered lexical stage begun before its query's turn: at which commit, and how deep."""
+
+    commit: "Ranking"
+    depth: int
+    found: "Future[Lexical]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One query for the first stages: "lexical", "dense" or both, to a depth, maybe filtered.
 
-    `vector` is the query's, [dimension], where it has been encoded before.
+    `vector` is the query's, [dimension], where it has been encoded before; `ahead` its lexical
+    stage, where that has begun without a filter, which counts if it is of the commit that is read.
     """
 
     query: str
@@ -62,6 +78,17 @@ class Asked:
     depth: int
     condition: Filter | None = None
     vector: "NDArray[np.float32] | None" = None
+    ahead: Ahead | None = None
+
+
+def begin_lexical(index: Index, side: Executor, query: str, depth: int) -> Ahead:
+    """Begin a query's lexical stage at the commit that an index now reads; from any thread."""
+    lexical = index.lexical
+    commit = lexical.commit
+    return Ahead(
+        commit=commit, depth=depth,
+        found=side.submit(_timed, lambda: commit.best(lexical.analyzer.terms(query), depth, None)),
+    )  # fmt: skip
 
 
 def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retrieved | ClozeError]:
@@ -76,14 +103,14 @@ def retrieve(index: Index, side: Executor, asked: Sequence[Asked]) -> list[Retri
     filtered = [_filtered(index, each) for each in asked]
     sound = [(each, found) for each, found in zip(asked, filtered, strict=True)
              if isinstance(found, Retrieved)]  # fmt: skip
-    pending = [(found, side.submit(_lexical, index, found, each)) for each, found in sound
+    pending = [(found, _lexical(index, side, found, each)) for each, found in sound
                if "lexical" in each.stages]  # fmt: skip
     dense = [(each, found) for each, found in sound if "dense" in each.stages]
     _encode(index, dense)
     for depth in {each.depth for each, _ in dense}:
         _dense(index, [found for each, found in dense if each.depth == depth], depth)
     for found, future in pending:
-        found.candidates["lexical"] = future.result()
+        found.candidates["lexical"], found.took["lexical"] = future.result()
     return filtered
 
 
@@ -99,10 +126,18 @@ def _filtered(index: Index, asked: Asked) -> Retrieved | ClozeError:
     return found
 
 
-def _lexical(index: Index, found: Retrieved, asked: Asked) -> Candidates:
-    with found.timed("lexical"):
-        best = index.lexical.search(asked.query, asked.depth, found.allowed)
-    return best.numbers, best.scores
+def _lexical(index: Index, side: Executor, found: Retrieved, asked: Asked) -> "Future[Lexical]":
+    """Return what the lexical stage will have found, begun now or before."""
+    ahead, lexical = asked.ahead, index.lexical
+    if ahead is not None and ahead.commit is lexical.commit and ahead.depth == asked.depth:
+        return ahead.found
+    return side.submit(_timed, lambda: lexical.search(asked.query, asked.depth, found.allowed))
+
+
+def _timed(search: "Callable[[], Best]") -> Lexical:
+    begin = perf_counter()
+    best = search()
+    return (best.numbers, best.scores), (perf_counter() - begin) * 1000
 
 
 def _dense(index: Index, founds: Sequence[Retrieved], depth: int) -> None:

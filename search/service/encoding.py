@@ -23,12 +23,17 @@ class QueryEncoding:
     def __init__(
         self,
         served: Callable[[], Served],
+        begin: Callable[[Search], None],
         hand_on: Callable[[Sequence[Search]], None],
         batch_tokens: int,
         observer: Observer,
     ) -> None:
-        """Encode with what is served now, at most so many tokens at once."""
+        """Encode with what is served now, at most so many tokens at once.
+
+        `begin` hears of each search before its first queries are encoded.
+        """
         self._served = served
+        self._begin = begin
         self._hand_on = hand_on
         self._batch_tokens = batch_tokens
         self._observer = observer
@@ -65,6 +70,7 @@ class QueryEncoding:
             return False
         search.vectors, search.seal = {}, served.seal
         search.rows = dict(zip(search.dense, rows, strict=True))
+        self._begin(search)
         return True
 
     def _encode(self, encoder: "Encoder", chosen: "Sequence[Row]") -> None:

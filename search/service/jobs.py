@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from indexer.index import Index
     from indexer.manifest import EncoderSeal
     from indexer.runtime.rows import TokenRow
+    from search.retrieval import Ahead
     from search.service.handles import Served
 
 
@@ -26,7 +27,8 @@ class Search:
     """Requests to be answered at one commit.
 
     `dense` are the places of those that need a query vector; `vectors`, by place, are what the
-    encoder of `seal` made of them, `rows` the tokens of those that it has not come to.
+    encoder of `seal` made of them, `rows` the tokens of those that it has not come to; `ahead`, by
+    place, are their lexical stages.
     """
 
     requests: Sequence[Request]
@@ -38,6 +40,7 @@ class Search:
     vectors: "dict[int, NDArray[np.float32]]" = field(default_factory=dict)
     seal: "EncoderSeal | None" = None
     rows: "dict[int, TokenRow]" = field(default_factory=dict)
+    ahead: "dict[int, Ahead | None]" = field(default_factory=dict)
 
     @property
     def size(self) -> int:

@@ -38,6 +38,13 @@ class Lane:
         self._observer = observer
         self._rerankers = rerankers
         self.waiting: Waiting[Search | Call] = Waiting()
+        self._engine: SearchEngine | None = None
+
+    def begin(self, search: Search) -> None:
+        """Begin what a search needs no vectors for, while they are made; from any thread."""
+        if self._engine is not None:
+            search.ahead = {place: self._engine.begin(search.requests[place])
+                            for place in search.dense}  # fmt: skip
 
     @contextmanager
     def session(self) -> Iterator[Step]:
@@ -51,6 +58,7 @@ class Lane:
                 self._handles.follow(index)
                 if self._rerankers is not None:
                     self._rerankers.warm(engine)
+                self._engine = engine
                 yield partial(self._step, engine)
             finally:
                 engine.close()
@@ -105,8 +113,9 @@ def _found(engine: SearchEngine, searches: Sequence[Search]) -> list[Results | C
         for search in searches
         for place in range(search.size)
     ]
+    ahead = [search.ahead.get(place) for search in searches for place in range(search.size)]
     try:
-        found = engine.search_many(requests, vectors)
+        found = engine.search_many(requests, vectors, ahead)
     except Exception:
         if engine.index.manifest.encoder == before:
             raise

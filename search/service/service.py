@@ -55,7 +55,11 @@ class Service:
         self.settings = settings
         observer = self._relay = Relay()
         encoding = QueryEncoding(
-            lambda: self._handles.served, self._hand_on, settings.batch_tokens, observer
+            lambda: self._handles.served,
+            lambda search: self._lane_of(search).begin(search),
+            self._hand_on,
+            settings.batch_tokens,
+            observer,
         )
         self._models = Models(encoding, settings.batch_queries, observer)
         self._handles = Handles(folder, settings, self._models)
@@ -154,6 +158,9 @@ class Service:
         else:
             self._hand_on([search])
         return search.future
+
+    def _lane_of(self, search: Search) -> Lane:
+        return self._slow if search.slow else self._fast
 
     def _hand_on(self, searches: Sequence[Search]) -> None:
         """Give searches to their lanes, all of a lane at once."""

@@ -1,6 +1,6 @@
 """The engine end to end over a tiny model: pages, edges, filters, and what a hit says of itself."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -388,3 +388,52 @@ def test_the_version_names_the_commit(tiny_model: Path, tmp_path: Path) -> None:
             published=lambda _: published.append(index.search("water").index_version),
         )
         assert index.search("water").index_version == published[0] != before
+
+
+def test_a_lexical_stage_that_was_begun_counts_for_its_own_commit_and_depth_alone(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(query="water")
+    with Index.open(tmp_path / "index", Settings(model=str(tiny_model))) as index:
+        index.add([Document(id="a", text="water"), Document(id="b", text="a red ship")])
+        engine = SearchEngine(index)
+        ahead = engine.begin(request)
+        assert ahead is not None
+        (numbers, _), _ = ahead.found.result()
+        assert numbers.tolist() == [1]
+        submitted: list[object] = []
+        submit = engine._side.submit
+
+        def noted(task: Callable[..., Any], *rest: object) -> Any:  # noqa: ANN401
+            submitted.append(task)
+            return submit(task, *rest)
+
+        monkeypatch.setattr(engine._side, "submit", noted)
+
+        def answered(asked: Request, *, uses_it: bool) -> list[str]:
+            submitted.clear()
+            (found,) = engine.search_many([asked], None, [ahead])
+            assert len(submitted) == (not uses_it)
+            (alone,) = engine.search_many([asked])
+            assert isinstance(found, Results) and isinstance(alone, Results)
+            assert replace(found, took_ms={}) == replace(alone, took_ms={})
+            return [hit.id for hit in found.hits if hit.stages["lexical"]]
+
+        assert answered(request, uses_it=True) == ["a"]
+        assert answered(replace(request, depth=1), uses_it=False) == ["a"]
+        with Index.open(index.folder) as other:
+            other.add([Document(id="c", text="water")])
+        assert sorted(answered(request, uses_it=False)) == ["a", "c"]
+        engine.close()
+
+
+def test_a_lexical_stage_is_begun_where_it_needs_no_filter_and_the_engine_is_open(
+    library: Index,
+) -> None:
+    engine = SearchEngine(library)
+    request = Request(query="water")
+    assert engine.begin(request) is not None
+    assert engine.begin(replace(request, mode="dense")) is None
+    assert engine.begin(replace(request, filter=parse("year < 2005"))) is None
+    engine.close()
+    assert engine.begin(request) is None
