@@ -27,8 +27,6 @@ from search.service.service import Service
 from search.service.settings import ServiceSettings
 from tests.search.service.holding import Serve, lane_held, models_held, soon, until
 
-Vectors = Sequence[NDArray[np.float32] | None] | None
-
 REQUESTS = [
     *(
         Request(query=query, top=5)
@@ -168,11 +166,11 @@ def test_one_request_that_breaks_the_engine_fails_alone(
     whole = SearchEngine.search_many
 
     def breaks(
-        engine: SearchEngine, requests: Sequence[Request], vectors: Vectors = None
+        engine: SearchEngine, requests: Sequence[Request], *known: Any  # noqa: ANN401
     ) -> list[Results | ClozeError]:
         if any(request.query == "boom" for request in requests):
             raise ValueError("boom")
-        return whole(engine, requests, vectors)
+        return whole(engine, requests, *known)
 
     monkeypatch.setattr(SearchEngine, "search_many", breaks)
     with models_held(service):
@@ -231,10 +229,10 @@ class Ran:
         whole = SearchEngine.search_many
 
         def noting(
-            engine: SearchEngine, requests: Sequence[Request], vectors: Vectors = None
+            engine: SearchEngine, requests: Sequence[Request], *known: Any  # noqa: ANN401
         ) -> list[Results | ClozeError]:
             self.queries += [request.query for request in requests]
-            return whole(engine, requests, vectors)
+            return whole(engine, requests, *known)
 
         monkeypatch.setattr(SearchEngine, "search_many", noting)
 
