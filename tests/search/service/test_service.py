@@ -166,7 +166,9 @@ def test_one_request_that_breaks_the_engine_fails_alone(
     whole = SearchEngine.search_many
 
     def breaks(
-        engine: SearchEngine, requests: Sequence[Request], *known: Any  # noqa: ANN401
+        engine: SearchEngine,
+        requests: Sequence[Request],
+        *known: Any,  # noqa: ANN401
     ) -> list[Results | ClozeError]:
         if any(request.query == "boom" for request in requests):
             raise ValueError("boom")
@@ -229,7 +231,9 @@ class Ran:
         whole = SearchEngine.search_many
 
         def noting(
-            engine: SearchEngine, requests: Sequence[Request], *known: Any  # noqa: ANN401
+            engine: SearchEngine,
+            requests: Sequence[Request],
+            *known: Any,  # noqa: ANN401
         ) -> list[Results | ClozeError]:
             self.queries += [request.query for request in requests]
             return whole(engine, requests, *known)
