@@ -60,8 +60,13 @@ Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session", autouse=True)
 def cloze_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The caches of this session, for this process and those that it starts."""
-    home = tmp_path_factory.mktemp("cloze-home")
+    """The caches of this session, for this process and those that it starts.
+
+    Processes that share a run share them, so that each model is converted once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cloze-home"
+    home.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOZE_HOME", str(home))
         yield home
