@@ -55,6 +55,7 @@ def load_model(folder: Path, seed: int) -> tuple["BertForPreTraining", list[str]
     torch.manual_seed(seed)
     before = logging.get_verbosity()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         loaded: Any = BertForPreTraining.from_pretrained(
             folder, local_files_only=True, dtype=torch.float32, output_loading_info=True

@@ -17,6 +17,7 @@ from training.shards import Shards
 
 WIDTH = 40
 SHAPE = Shape(rows=7, width=WIDTH, at_once=3)
+ALONE = Part()
 Source = Callable[[str | None], Sequences]
 
 
@@ -30,7 +31,7 @@ def source(text_shards: Shards, base_vocabulary: Vocabulary) -> Source:
     return make
 
 
-def take(sequences: Sequences, count: int, position: int = 0, part: Part = Part()) -> list[Batch]:
+def take(sequences: Sequences, count: int, position: int = 0, part: Part = ALONE) -> list[Batch]:
     return list(islice(batches(sequences, position, SHAPE, part), count))
 
 

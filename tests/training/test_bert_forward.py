@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BertForPreTraining
 
-from tests.training.small import Text, gradients, small_bert, texts_of
+from tests.training.small import gradients, small_bert, texts_of
 from training.attention import attention
 from training.bert import Inputs, attention_mask, encode
 

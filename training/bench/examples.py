@@ -42,7 +42,7 @@ def beginnings(source: Source, count: int) -> list[Example]:
     found: list[Example] = []
     for position, number in enumerate(order):
         if _begins_document(runs, number):
-            found.append(_example(sequences, position, source.vocabulary))
+            found.append(_example(source, sequences, position))
         if len(found) == count:
             break
     return found
@@ -54,7 +54,7 @@ def first_sequences(source: Source, tokens: int) -> list[Example]:
     found: list[Example] = []
     left = tokens
     while left > 0:
-        found.append(_example(sequences, len(found), source.vocabulary))
+        found.append(_example(source, sequences, len(found)))
         left -= len(found[-1]["input_ids"])
     return found
 
@@ -68,7 +68,7 @@ def _begins_document(runs: Runs, number: int) -> bool:
     return number == 0 or runs[number - 1].document != runs[number].document
 
 
-def _example(sequences: Sequences, position: int, vocabulary: Vocabulary) -> Example:
+def _example(source: Source, sequences: Sequences, position: int) -> Example:
     """Make the sequence of a position without its masks, which the peer's collator draws."""
     length = int(sequences.lengths(np.array([position], np.int64))[0])
     ((made,),) = sequences.make([[Piece(position=position, length=length)]])
@@ -77,8 +77,8 @@ def _example(sequences: Sequences, position: int, vocabulary: Vocabulary) -> Exa
         "input_ids": ids.tolist(),
         "token_type_ids": made.segments.tolist(),
         # Without it the collator works this out in Python, which takes long.
-        "special_tokens_mask": vocabulary.special[ids].astype(np.int64).tolist(),
+        "special_tokens_mask": source.vocabulary.special[ids].astype(np.int64).tolist(),
     }
-    if made.pair != UNASKED:
+    if source.corruption.pairing:
         example["next_sentence_label"] = made.pair
     return example

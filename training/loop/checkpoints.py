@@ -78,11 +78,13 @@ class Checkpoints:
         Without any the state is that before the first step.
         """
         damaged: list[str] = []
-        for folder in self._newest_first():
+        folders = list(self._newest_first())
+        for folder in folders:
             try:
                 return _load(folder, model, optimiser), damaged
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                damaged.append(f"{folder} is damaged ({error}); going on from the one before")
+                instead = "beginning anew" if folder == folders[-1] else "taking the one before"
+                damaged.append(f"{folder} is damaged ({error}); {instead}")
         return State(), damaged
 
     def newest(self) -> Path | None:

@@ -160,10 +160,10 @@ class Loop:
             return
         found = f"{state.smoothed:.3g}, from {state.first:.3g}" if runaway else f"{loss:.3g}"
         newest = self.checkpoints.newest()
+        kept = f"{newest} is the last good one" if newest else "there is no checkpoint yet"
         raise ClozeError(
             f"the loss ran away at step {state.step + 1} ({step.name}): it is {found}, its "
-            f"gradient's norm {norm:.3g}; {newest or 'no checkpoint'} is the last good one: train "
-            "into another folder with a lower --lr"
+            f"gradient's norm {norm:.3g}; {kept}: train into another folder with a lower --lr"
         )
 
     def _note(self, journal: Journal, before: float) -> None:

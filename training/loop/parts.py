@@ -1,12 +1,17 @@
-"""The processes of one training run: torchrun's, or this one alone."""
+"""The processes of one training run: torchrun's, or this one alone.
+
+torch is imported where it is used: which process this is decides how many threads torch gets, and it
+reads that once, when it is loaded.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, distributed
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,9 @@ def joined(part: Part, device: str) -> Iterator[None]:
     if part.world == 1:
         yield
         return
+    import torch
+    from torch import distributed
+
     if device != "cpu":
         torch.cuda.set_device(part.local)
     distributed.init_process_group("gloo" if device == "cpu" else "nccl")
@@ -69,6 +77,9 @@ def sum_over(part: Part, values: dict[str, float], device: str) -> dict[str, flo
     """Add up some figures over all processes."""
     if part.world == 1:
         return values
+    import torch
+    from torch import distributed
+
     together = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
     distributed.all_reduce(together)
     return dict(zip(values, together.tolist(), strict=True))
@@ -78,12 +89,15 @@ def first_says(part: Part, values: list[float], device: str) -> list[float]:
     """Return the first process's figures in all of them, so that clocks don't part them."""
     if part.world == 1:
         return values
+    import torch
+    from torch import distributed
+
     told = torch.tensor(values, dtype=torch.float64, device=device)
     distributed.broadcast(told, 0)
     return list(told.tolist())
 
 
-def sum_gradients(part: Part, parameters: Iterable[Tensor]) -> None:
+def sum_gradients(part: Part, parameters: Iterable["Tensor"]) -> None:
     """Add up each parameter's gradient over all processes, in one message.
 
     What has a gradient in one process alone, whose texts ask for it, then has it in all.

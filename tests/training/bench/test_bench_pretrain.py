@@ -146,8 +146,7 @@ def test_peers_train_in_their_format_on_what_they_are_given(
     }
     seen: dict[bool, set[torch.dtype]] = {False: set(), True: set()}
     for bf16, peer in peers.items():
-        query = peer.model.bert.encoder.layer[0].attention.self.query
-        query.register_forward_hook(
+        peer.model.get_submodule("bert.encoder.layer.0.attention.self.query").register_forward_hook(
             lambda module, inputs, output, bf16=bf16: seen[bf16].add(output.dtype)
         )
     for bf16 in (False, True, False, True):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.probe.classifier import Labelled, classify, fit, predict, standardise
+from training.probe.classifier import STRENGTHS, Labelled, classify, fit, predict, standardise
 
 Floats = NDArray[np.float64]
 
@@ -91,7 +91,9 @@ def test_test_rows_are_judged_one_by_one_and_unknown_classes_are_never_right() -
     test = Labelled(
         features=np.array([[-2.0], [2.0], [2.0], [-2.0]]), classes=np.array([0, 1, 0, -1])
     )
-    assert classify(train, train, test).right.tolist() == [True, True, False, False]
+    found = classify(train, train, test)
+    assert found.right.tolist() == [True, True, False, False]
+    assert found.strength == max(STRENGTHS)  # of equals on dev
 
 
 def test_features_are_scaled_by_the_first_part_alone() -> None:

@@ -36,8 +36,17 @@ def test_figures_by_hand() -> None:
 
 
 def test_length_does_not_count_and_equals_stand_by_id() -> None:
-    queries = np.array([[0.0, 0.0], [0.0, 0.0]], dtype=np.float32)  # all cosines are 0: a b c
-    assert judge(SMALL, PASSAGES, queries).tolist() == pytest.approx([1.0, 0.5])
+    ids = [f"{number:03}" for number in range(300)]
+    many = Retrieval(
+        name="many",
+        documents=[Document(id=each, text=each) for each in ids],
+        queries={"first": "x", "second": "y"},
+        qrels={"first": {"003": 1}, "second": {"009": 1}},
+    )
+    # Every third passage is the best one there is: in order 000, 003, 006, 009.
+    passages = np.tile(np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32), (100, 1))
+    found = judge(many, passages, np.array([[2.0, 0.0]] * 2, dtype=np.float32))
+    assert found.tolist() == pytest.approx([1 / math.log2(3), 1 / math.log2(5)])
     stretched = PASSAGES * np.array([[0.01], [1], [100]], dtype=np.float32)
     queries = np.array([[1.0, 0.2], [0.5, 0.6]], dtype=np.float32)
     assert judge(SMALL, stretched, queries).tolist() == judge(SMALL, PASSAGES, queries).tolist()
