@@ -299,9 +299,13 @@ def _writer(
     `committed` is called in between: merging a small index takes longer than a commit.
     """
     writer = index.writer(heap_size=_HEAP, num_threads=1)
-    yield writer
-    writer.commit()
     try:
+        yield writer
+        writer.commit()
         committed()
-    finally:
-        writer.wait_merging_threads()
+    except BaseException:
+        # It frees tantivy's lock, which else is held for as long as anybody keeps the error.
+        with contextlib.suppress(Exception):
+            writer.wait_merging_threads()
+        raise
+    writer.wait_merging_threads()

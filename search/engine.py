@@ -35,11 +35,14 @@ class SearchEngine:
         """Search an open index, moving with its commits between two queries."""
         self.index = index
         self._side = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lexical")
+        # A thread of its own, so that a query whose turn it is waits for none that was begun.
+        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lexical-ahead")
         self._rerankers = Rerankers(index)
 
     def close(self) -> None:
-        """End the thread of the lexical stage."""
+        """End the threads of the lexical stage."""
         self._side.shutdown(wait=False)
+        self._ahead.shutdown(wait=False, cancel_futures=True)
 
     @property
     def depth(self) -> int:
@@ -55,7 +58,7 @@ class SearchEngine:
             return None
         with suppress(RuntimeError):  # closed meanwhile
             return begin_lexical(
-                self.index, self._side, request.query, request.depth or self.depth
+                self.index, self._ahead, request.query, request.depth or self.depth
             )  # fmt: skip
         return None
 

@@ -129,8 +129,10 @@ def _filtered(index: Index, asked: Asked) -> Retrieved | ClozeError:
 def _lexical(index: Index, side: Executor, found: Retrieved, asked: Asked) -> "Future[Lexical]":
     """Return what the lexical stage will have found, begun now or before."""
     ahead, lexical = asked.ahead, index.lexical
-    if ahead is not None and ahead.commit is lexical.commit and ahead.depth == asked.depth:
-        return ahead.found
+    if ahead is not None:
+        if ahead.commit is lexical.commit and ahead.depth == asked.depth:
+            return ahead.found
+        ahead.found.cancel()
     return side.submit(_timed, lambda: lexical.search(asked.query, asked.depth, found.allowed))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -62,14 +63,28 @@ Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
 def cloze_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The caches of this session, for this process and those that it starts.
 
-    Processes that share a run share them, so that each model is converted once.
+    Processes that share a run share the converted models alone, so that each is converted once:
+    what else is there is each one's own, since tests count it and damage it.
     """
     base = tmp_path_factory.getbasetemp()
-    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cloze-home"
-    home.mkdir(exist_ok=True)
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
+    shared.mkdir(exist_ok=True)
+    home = base / "cloze-home"
+    home.mkdir()
+    (home / "converted").symlink_to(shared)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOZE_HOME", str(home))
         yield home
+
+
+@pytest.fixture
+def own_home(cloze_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The caches of one test, which may damage them, with the models converted so far."""
+    home = tmp_path / "home"
+    unfinished = shutil.ignore_patterns("*.new", "*.lock")  # other processes are at them
+    shutil.copytree(cloze_home / "converted", home / "converted", ignore=unfinished)
+    monkeypatch.setenv("CLOZE_HOME", str(home))
+    return home
 
 
 @pytest.fixture(scope="session")

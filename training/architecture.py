@@ -22,26 +22,47 @@ SIZES = {
 POSITIONS = 512
 
 
+# The token types of a model that reads pairs: one for each segment.
+_SEGMENTS = 2
+
+
 def new_model(name: str, vocabulary: int, pad: int, seed: int) -> "BertForPreTraining":
-    """Make a BERT of a size with random weights: learned positions, GELU, norms after the sums.
+    """Make a BERT of a size with random weights.
 
     Raises:
         ClozeError: there is no such size.
     """
-    import torch
-    from transformers import BertConfig, BertForPreTraining
-
     if name not in SIZES:
         raise ClozeError(
             f"--arch is {name!r}, neither a checkpoint folder nor one of {', '.join(SIZES)}"
         )
-    layers, hidden, heads = SIZES[name]
+    return random_model(*SIZES[name], vocabulary=vocabulary, pad=pad, seed=seed)
+
+
+def random_model(
+    layers: int,
+    hidden: int,
+    heads: int,
+    *,
+    vocabulary: int,
+    pad: int,
+    seed: int,
+    dropout: float = 0.1,
+) -> "BertForPreTraining":
+    """Make a BERT by its measures: learned positions, GELU, norms after the sums.
+
+    The seed alone decides the weights; the inner size is four times the hidden.
+    """
+    import torch
+    from transformers import BertConfig, BertForPreTraining
+
     torch.manual_seed(seed)
     return BertForPreTraining(
         BertConfig(
             vocab_size=vocabulary, hidden_size=hidden, num_hidden_layers=layers,
             num_attention_heads=heads, intermediate_size=4 * hidden,
             max_position_embeddings=POSITIONS, pad_token_id=pad,
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
         )
     )  # fmt: skip
 
@@ -72,11 +93,38 @@ def read_limits(folder: Path, name: str) -> tuple[int, int]:
     """Return how many pieces a checkpoint embeds, and how many positions it has.
 
     Raises:
-        ClozeError: it is no BERT with learned positions and GELU.
+        ClozeError: it is no BERT with learned positions and GELU, or doesn't tell its sizes.
     """
     config = read_json(folder / "config.json")
     _check(config, name)
-    return int(config["vocab_size"]), int(config["max_position_embeddings"])
+    pieces, positions = (
+        _size(config, key, name) for key in ("vocab_size", "max_position_embeddings")
+    )
+    return pieces, positions
+
+
+def check_segments(folder: Path, name: str, objective: str) -> None:
+    """Check that a checkpoint tells two segments apart, where the objective asks for pairs.
+
+    Raises:
+        ClozeError: it doesn't.
+    """
+    types = read_json(folder / "config.json").get("type_vocab_size", _SEGMENTS)
+    if objective != "mlm" and types < _SEGMENTS:
+        raise ClozeError(
+            f"--objective {objective} has {_SEGMENTS} segments and {name} has the type_vocab_size "
+            f"{types}; choose mlm"
+        )
+
+
+def _size(config: dict[str, Any], key: str, name: str) -> int:
+    found = config.get(key)
+    if not isinstance(found, int):
+        raise ClozeError(
+            f"{name} has a config.json whose {key} is {found!r}, and a number is needed; fetch the "
+            "checkpoint again"
+        )
+    return found
 
 
 def _check(config: dict[str, Any], name: str) -> None:

@@ -14,7 +14,8 @@ class Measures:
 
     `unknown_rate` is the share of tokens that are [UNK]; a word, of `tokens_per_word`, is what
     BERT's pre-tokenizer calls one, a punctuation mark too; `round_trip` is the share of texts that
-    decode to what they are after normalisation, white space apart.
+    decode to what they are after normalisation, white space apart. Where no text has a token, the
+    first two are 0.
     """
 
     texts: int
@@ -25,7 +26,7 @@ class Measures:
 
 
 def measure(tokenizer: Tokenizer, texts: Sequence[str]) -> Measures:
-    """Measure a tokenizer that has [UNK] on texts of which one at least has a token."""
+    """Measure a tokenizer that has [UNK] on one or more texts."""
     unknown = tokenizer.get_vocab()["[UNK]"]
     tokens = unknowns = words = returned = 0
     for start in range(0, len(texts), _BATCH):
@@ -41,8 +42,8 @@ def measure(tokenizer: Tokenizer, texts: Sequence[str]) -> Measures:
     return Measures(
         texts=len(texts),
         tokens=tokens,
-        unknown_rate=unknowns / tokens,
-        tokens_per_word=tokens / words,
+        unknown_rate=unknowns / max(1, tokens),
+        tokens_per_word=tokens / max(1, words),
         round_trip=returned / len(texts),
     )
 

@@ -100,7 +100,9 @@ def serve(
     queue: Annotated[
         int,
         typer.Option(
-            min=1, envvar="CLOZE_QUEUE", help="Requests of a kind in flight; the rest is told 429"
+            min=1,
+            envvar="CLOZE_QUEUE",
+            help="Requests of a kind in flight, of writes four times as many; the rest is told 429",
         ),
     ] = _BUILT_IN.queue,
     timeout: Annotated[

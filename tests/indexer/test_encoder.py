@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 import indexer.runtime.model
-from indexer.caches import cache_home
 from indexer.encoder import Encoder
 from indexer.errors import ClozeError
 from indexer.models import DEFAULT_MODEL, find_model
@@ -289,15 +288,6 @@ def test_progress_hears_every_text_once(encoder: Encoder) -> None:
     encoder.encode_documents(TEXTS, encoded=heard.append)
     assert sum(heard) == len(TEXTS)
     assert encoder.encode_documents([]).shape == (0, 64)
-
-
-@pytest.fixture
-def own_home(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of this test's own, with all that the session has."""
-    home = tmp_path / "home"
-    shutil.copytree(cache_home() / "converted", home / "converted")
-    monkeypatch.setenv("CLOZE_HOME", str(home))
-    return home
 
 
 def wreck_form(model: Path, wreck: str) -> None:

@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -308,6 +309,20 @@ def test_segments_are_merged_after_the_commit_was_told_whatever_comes_of_it(rais
     with expected, _writer(Index(), told):  # type: ignore[arg-type]
         calls.append("write")
     assert calls == ["write", "commit", "told", "merge"]
+
+
+def test_after_an_error_that_somebody_keeps_the_next_write_finds_no_lock(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus.write(TEXTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lexical, "_add", Mock(side_effect=OSError("full")))
+        with pytest.raises(OSError, match="full") as kept:
+            corpus.catch_up()
+    assert kept.tb is not None  # and with it all that was local
+    assert corpus.found("wing") == {}
+    corpus.catch_up()
+    assert sorted(corpus.found("wing")) == [2, 3]
 
 
 def test_many_commits_leave_few_segments_and_the_files_of_these_alone(corpus: Corpus) -> None:

@@ -152,11 +152,12 @@ def test_it_is_made_once(tiny: Checkpoint, makings: list[Path]) -> None:
 
 
 def test_other_texts_or_another_recipe_make_it_anew(
-    tiny: Checkpoint, makings: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tiny: Checkpoint,
+    makings: list[Path],
+    own_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(cache_home() / "converted", home / "converted")
-    monkeypatch.setenv("CLOZE_HOME", str(home))
     before = conversion.quantised(tiny)
     other = tmp_path / "calibration.txt"
     other.write_bytes(calibration._TEXTS.read_bytes() + b"one\tmore\n")
@@ -174,7 +175,9 @@ def test_other_texts_or_another_recipe_make_it_anew(
 
 
 @pytest.mark.parametrize("wreck", ["flip", "lose", "no sums"])
-def test_a_damaged_one_is_made_anew(tiny: Checkpoint, makings: list[Path], wreck: str) -> None:
+def test_a_damaged_one_is_made_anew(
+    tiny: Checkpoint, makings: list[Path], own_home: Path, wreck: str
+) -> None:
     weights = conversion.quantised(tiny).with_name("model.bin")
     content = weights.read_bytes()
     match wreck:
@@ -192,7 +195,7 @@ def test_a_damaged_one_is_made_anew(tiny: Checkpoint, makings: list[Path], wreck
 
 
 def test_a_damaged_compiled_form_is_made_anew(
-    tiny: Checkpoint, encoders: tuple[Encoder, Encoder]
+    tiny: Checkpoint, encoders: tuple[Encoder, Encoder], own_home: Path
 ) -> None:
     flip(conversion.compiled(tiny, "int8", tokens=False))
     again = Encoder(tiny, precision="int8")

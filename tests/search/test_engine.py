@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -425,6 +426,35 @@ def test_a_lexical_stage_that_was_begun_counts_for_its_own_commit_and_depth_alon
             other.add([Document(id="c", text="water")])
         assert sorted(answered(request, uses_it=False)) == ["a", "c"]
         engine.close()
+
+
+def test_what_was_begun_keeps_no_search_waiting_and_is_dropped_with_its_commit(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    held, end = Event(), Event()
+
+    def hold() -> None:
+        held.set()
+        assert end.wait(30)
+
+    request = Request(query="water")
+    with Index.open(tmp_path / "index", Settings(model=str(tiny_model))) as index:
+        index.add([Document(id="a", text="water")])
+        engine = SearchEngine(index)
+        engine._ahead.submit(hold)
+        assert held.wait(30)
+        begun = [engine.begin(request) for _ in range(3)]
+        for mode in MODES:
+            assert ids(engine.search(replace(request, mode=mode))) == ["a"]
+        assert not any(each.found.done() for each in begun if each is not None)
+        index.add([Document(id="b", text="water")])
+        (found,) = engine.search_many([request], None, begun[:1])
+        assert isinstance(found, Results)
+        assert ids(found) == ["a", "b"]
+        assert [each.found.cancelled() for each in begun if each] == [True, False, False]
+        engine.close()
+        assert [each.found.cancelled() for each in begun if each] == [True, True, True]
+        end.set()
 
 
 def test_a_lexical_stage_is_begun_where_it_needs_no_filter_and_the_engine_is_open(

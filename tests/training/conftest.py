@@ -1,12 +1,15 @@
-"""A small BERT with both heads, its tokenizer, and the shared documents as token shards."""
+"""A small BERT with both heads, its tokenizer, token shards, and a run of the command."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import BertModel
 
+from tests.training.pretrain_commands import Ended, Server, options
 from tests.training.small import small_bert
 from training.masking import Vocabulary
 from training.shards import Shards
@@ -47,3 +50,47 @@ def text_shards(
     """The documents that every floor's tests share in shards of 1,500 tokens, a tenth held out."""
     home = tmp_path_factory.mktemp("text-shards")
     return write_shards([str(corpus_file)], base_folder, home=home, held_out=0.1, shard_tokens=1500)
+
+
+@pytest.fixture(scope="session")
+def sentence_folder(base_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small BERT as sentence-transformers keeps it: mean pooling, unit length."""
+    folder = tmp_path_factory.mktemp("sentences") / "encoder"
+    shutil.copytree(base_folder, folder)
+    # An encoder without heads is what is published.
+    BertModel.from_pretrained(base_folder).save_pretrained(folder)
+    kinds = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
+    modules = [
+        {"idx": number, "name": str(number), "path": path,
+         "type": f"sentence_transformers.models.{kind}"}
+        for number, (kind, path) in enumerate(kinds.items())
+    ]  # fmt: skip
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    (folder / "2_Normalize").mkdir()
+    limits = {"max_seq_length": 48, "do_lower_case": False}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(limits))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Starts `cloze` commands fast."""
+    started = Server()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def finished(
+    server: Server,
+    corpus_file: Path,
+    sentence_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Ended]:
+    """A finished run of twenty steps: its folder, and how the command ended."""
+    folder = tmp_path_factory.mktemp("runs")
+    out = folder / "finished"
+    return out, server(folder, "pretrain", corpus_file, *options(out, sentence_folder), "--json")

@@ -1,8 +1,8 @@
 """Starts `cloze` commands fast: a process that has imported everything, and forks for each.
 
-Reads lines of JSON, {"argv": [...], "out": FILE}; answers each with the child's process id, and
-with its exit code when it has ended, negative where a signal ended it. The children save a
-checkpoint after every step, as they would after minutes.
+Reads lines of JSON, {"argv": [...], "out": FILE, "err": FILE}; answers each with the child's
+process id, and with its exit code when it has ended, negative where a signal ended it. The children
+save a checkpoint after every step, as they would after minutes.
 """
 
 import json
@@ -28,11 +28,10 @@ def often(plan: Plan) -> LoopSettings:
     return replace(_settings(plan), save_seconds=0.0, journal=1, evaluate=0.5)
 
 
-def child(argv: list[str], out: str) -> None:
+def child(argv: list[str], *files: str) -> None:
     """Be the command."""
-    file = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(file, stream)
+    for stream, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.argv = ["cloze", *argv]
     pretrain._loop_settings = often
     try:
@@ -52,7 +51,7 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if (process := os.fork()) == 0:
-            child(asked["argv"], asked["out"])
+            child(asked["argv"], asked["out"], asked["err"])
         sys.stdout.write(f"{process}\n")
         sys.stdout.flush()
         _, status = os.waitpid(process, 0)

@@ -19,9 +19,10 @@ def small_bert(vocabulary: int, seed: int = 0) -> BertForPreTraining:
     config = BertConfig(
         vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=64, initializer_range=0.1,
-        attn_implementation="eager",
     )  # fmt: skip
-    return BertForPreTraining(config).eval()
+    model = BertForPreTraining(config)
+    model.eval()
+    return model
 
 
 def small_task(

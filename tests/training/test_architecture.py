@@ -60,12 +60,13 @@ def test_what_a_checkpoint_lacks_begins_by_the_seed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     encoder = BertModel(small_bert(100).config, add_pooling_layer=False)
-    encoder.to(torch.bfloat16).save_pretrained(tmp_path)
+    encoder.bfloat16().save_pretrained(tmp_path)
     capfd.readouterr()
     model, missing = load_model(tmp_path, 1)
     assert missing == [
         "bert.pooler.dense", "cls.predictions", "cls.predictions.decoder",
-        "cls.predictions.transform.LayerNorm", "cls.predictions.transform.dense", "cls.seq_relationship",
+        "cls.predictions.transform.LayerNorm", "cls.predictions.transform.dense",
+        "cls.seq_relationship",
     ]  # fmt: skip
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     for name, weight in encoder.state_dict().items():

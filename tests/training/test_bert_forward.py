@@ -194,7 +194,7 @@ def test_attention_is_torchs_own(
 ) -> None:
     projected, mask = example(rows, length, heads, size, with_mask)
     weights = torch.randn(rows, length, heads * size, dtype=torch.float64)
-    results = []
+    results: list[tuple[Tensor, Tensor]] = []
     for function in (attention, of_sdpa):
         projected.grad = None
         mixed = function(projected, mask, heads)

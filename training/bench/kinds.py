@@ -10,7 +10,7 @@ from training.pretraining import Pretraining
 
 # The first steps make the optimiser's state.
 _WARM_UP = 3
-_STEPS = 10
+_STEPS = 5
 _PRODUCTS = "products in the layers"
 _VOCABULARY = "products with the vocabulary"
 _OTHER = "other"

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from indexer.errors import ClozeError
-from training.architecture import POSITIONS, SIZES
+from training.architecture import SIZES, random_model
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
@@ -54,15 +54,7 @@ def make_model(
     size: ModelSize, vocabulary: int, pad: int, seed: int, *, dropout: float
 ) -> "BertForPreTraining":
     """Make a BERT with random weights, which the seed alone decides."""
-    import torch
-    from transformers import BertConfig, BertForPreTraining
-
-    torch.manual_seed(seed)
-    return BertForPreTraining(
-        BertConfig(
-            vocab_size=vocabulary, hidden_size=size.hidden, num_hidden_layers=size.layers,
-            num_attention_heads=size.heads, intermediate_size=size.inner,
-            max_position_embeddings=POSITIONS, pad_token_id=pad,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-        )
+    return random_model(
+        size.layers, size.hidden, size.heads,
+        vocabulary=vocabulary, pad=pad, seed=seed, dropout=dropout,
     )  # fmt: skip

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from training.loop.optimiser import optimiser_state, restore_optimiser
+from training.loop.trend import Trend
 
 _STATE = "state.json"
 _MODEL = "model.safetensors"
@@ -26,17 +27,16 @@ _RANDOM = "random"  # the name of torch's generator among the optimiser's tensor
 class State:
     """How far training has come: `seconds` of training alone, `position` within the phase.
 
-    `smoothed` is the recent mean of the loss and `first` what that was after the first steps, by
-    which a loss that runs away is known.
+    `waited` seconds of them went on waiting for data; `trend` is that of the phase's loss.
     """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     phase: int = 0
     position: int = 0
-    smoothed: float | None = None
-    first: float | None = None
+    trend: Trend = field(default_factory=Trend)
 
 
 class Checkpoints:
@@ -49,10 +49,17 @@ class Checkpoints:
         """Look at a folder, which need not be there."""
         self.folder = folder
         self._keep = keep
+        self._damaged: set[Path] = set()
+        self._last: Path | None = None  # saved or restored, so that it is known to be whole
 
     def save(self, state: State, model: nn.Module, optimiser: AdamW) -> Path:
-        """Write a checkpoint, delete those that are too old, and return its folder."""
+        """Write a checkpoint, delete those that are damaged or too old, and return its folder.
+
+        One of the same step is left as it is.
+        """
         final = self.folder / f"step-{state.step:09d}"
+        if final == self._last:
+            return final
         scratch = self.folder / f".{final.name}.part"
         for leftover in self.folder.glob(".*.part"):  # of a run that was killed while it saved
             shutil.rmtree(leftover)
@@ -68,32 +75,42 @@ class Checkpoints:
         shutil.rmtree(final, ignore_errors=True)
         scratch.rename(final)
         _sync(self.folder)
-        for old in list(self._newest_first())[self._keep :]:
-            shutil.rmtree(old)
+        self._last = final
+        self._damaged.discard(final)
+        for old in (*self._damaged, *list(self._whole())[self._keep :]):
+            shutil.rmtree(old, ignore_errors=True)
         return final
 
     def restore(self, model: nn.Module, optimiser: AdamW) -> tuple[State, list[str]]:
         """Load the newest checkpoint that is whole, and tell of those that are not.
 
-        Without any the state is that before the first step.
+        Without any the state is that before the first step. The damaged ones stay until the next
+        is written: other processes of the run may be reading them.
         """
-        damaged: list[str] = []
+        notices: list[str] = []
         folders = list(self._newest_first())
         for folder in folders:
             try:
-                return _load(folder, model, optimiser), damaged
+                state = _load(folder, model, optimiser)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 instead = "beginning anew" if folder == folders[-1] else "taking the one before"
-                damaged.append(f"{folder} is damaged ({error}); {instead}")
-        return State(), damaged
+                notices.append(f"{folder} is damaged ({error}); {instead}")
+                self._damaged.add(folder)
+            else:
+                self._last = folder
+                return state, notices
+        return State(), notices
 
     def newest(self) -> Path | None:
-        """Return the newest checkpoint's folder, if there is one."""
-        return next(self._newest_first(), None)
+        """Return the newest checkpoint's folder, if there is one that isn't known as damaged."""
+        return next(self._whole(), None)
 
     def remove(self) -> None:
         """Delete all checkpoints, when the finished model is on disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _whole(self) -> Iterator[Path]:
+        return (each for each in self._newest_first() if each not in self._damaged)
 
     def _newest_first(self) -> Iterator[Path]:
         yield from sorted(self.folder.glob("step-*"), reverse=True)
@@ -104,7 +121,7 @@ def _load(folder: Path, model: nn.Module, optimiser: AdamW) -> State:
     for name, expected in written["sha256"].items():
         if (found := _sum(folder / name)) != expected:
             raise ValueError(f"{name} has sha256 {found[:12]}…, not {expected[:12]}…")
-    state = State(**written["state"])
+    state = State(**written["state"] | {"trend": Trend(**written["state"]["trend"])})
     weights = load_file(folder / _MODEL)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -160,10 +160,10 @@ class Loop:
             return
         found = f"{state.smoothed:.3g}, from {state.first:.3g}" if runaway else f"{loss:.3g}"
         newest = self.checkpoints.newest()
-        kept = f"{newest} is the last good one" if newest else "there is no checkpoint yet"
+        last = f"{newest} is the last good one" if newest else "there is no checkpoint yet"
         raise ClozeError(
             f"the loss ran away at step {state.step + 1} ({step.name}): it is {found}, its "
-            f"gradient's norm {norm:.3g}; {kept}: train into another folder with a lower --lr"
+            f"gradient's norm {norm:.3g}; {last}: train into another folder with a lower --lr"
         )
 
     def _note(self, journal: Journal, before: float) -> None:
@@ -174,12 +174,14 @@ class Loop:
         if state.step % settings.journal == 0 or share >= 1:
             figures = facts | self._meter.take_losses() | {"tokens_per_second": self._meter.rate}
             journal.write("train", state.step, figures)
-        if share >= 1 or math.floor(share / settings.evaluate) > math.floor(
-            before / settings.evaluate
-        ):
+        if share >= 1 or self._evaluations(share) > self._evaluations(before):
             self._figures = self._task.evaluate()
             journal.write("held_out", state.step, facts | self._figures)
             journal.draw()
+
+    def _evaluations(self, share: float) -> int:
+        """Return how many evaluations are due; 0.15 / 0.05 is a little less than 3."""
+        return math.floor(share / self._settings.evaluate + 1e-9)
 
     def _share(self) -> float:
         state = self.state

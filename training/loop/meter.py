@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TypeAlias
 
 from training.loop.checkpoints import State
@@ -27,16 +28,12 @@ Show: TypeAlias = Callable[[Glance], None]
 
 
 class Meter:
-    """Times the steps of one process from when it begins; pauses between two count nowhere.
-
-    `waited` and `seconds` are those spent on waiting for data, and in all.
-    """
+    """Times the steps of one process from when it begins; pauses between two count nowhere."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.waited = 0.0
-        self.seconds = 0.0
         self._begun = 0.0
+        self._fetched = 0.0
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT_STEPS)
         self._losses: list[dict[str, float]] = []
 
@@ -46,15 +43,14 @@ class Meter:
 
     def fetched(self) -> None:
         """Note that the data are there."""
-        self.waited += time.perf_counter() - self._begun
+        self._fetched = time.perf_counter()
 
-    def end(self, tokens: int, losses: dict[str, float]) -> float:
-        """End a step, and return its seconds."""
+    def end(self, tokens: int, losses: dict[str, float]) -> tuple[float, float]:
+        """End a step, and return its seconds, and those of them that it waited for data."""
         seconds = time.perf_counter() - self._begun
-        self.seconds += seconds
         self._recent.append((tokens, seconds))
         self._losses.append(losses)
-        return seconds
+        return seconds, self._fetched - self._begun
 
     @property
     def rate(self) -> float:
@@ -63,9 +59,10 @@ class Meter:
         return sum(tokens for tokens, _ in self._recent) / seconds
 
     def take_losses(self) -> dict[str, float]:
-        """Return the mean losses since this was last asked."""
+        """Return the mean losses since this was last asked, each of the steps that have it."""
         taken, self._losses = self._losses, []
-        return {name: sum(each[name] for each in taken) / len(taken) for name in taken[0]}
+        names = dict.fromkeys(name for each in taken for name in each)
+        return {name: fmean(each[name] for each in taken if name in each) for name in names}
 
     def glance(self, state: State, share: float, loss: float) -> Glance:
         """Look at the run as it stands."""

@@ -1,17 +1,27 @@
 """The processes of one training run: torchrun's, or this one alone.
 
-torch is imported where it is used: which process this is decides how many threads torch gets, and it
-reads that once, when it is loaded.
+torch is imported where it is used: which process this is decides how many threads torch gets, and
+it reads that once, when it is loaded.
 """
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from indexer.errors import ClozeError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# How long processes wait for each other: the first alone reads the text, and evaluates.
+_PATIENCE = timedelta(days=1)
+
+
+class FirstFailedError(ClozeError):
+    """The first process of a run has failed; there is nothing that another need say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +66,7 @@ def joined(part: Part, device: str) -> Iterator[None]:
 
     if device != "cpu":
         torch.cuda.set_device(part.local)
-    distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+    distributed.init_process_group("gloo" if device == "cpu" else "nccl", timeout=_PATIENCE)
     try:
         yield
     finally:
@@ -65,12 +75,22 @@ def joined(part: Part, device: str) -> Iterator[None]:
 
 @contextmanager
 def first_goes(part: Part, device: str) -> Iterator[None]:
-    """Let the first process do some work before the others, which then find it done."""
-    if not part.is_first:
-        first_says(part, [0.0], device)
-    yield
-    if part.is_first:
-        first_says(part, [0.0], device)
+    """Let the first process do some work before the others, which then find it done.
+
+    Raises:
+        FirstFailedError: this isn't the first, and the first has failed.
+    """
+    failed = 0.0
+    if not part.is_first and any(first_says(part, [failed], device)):
+        raise FirstFailedError("the first process has failed, and says why")
+    try:
+        yield
+    except BaseException:
+        failed = 1.0
+        raise
+    finally:
+        if part.is_first:
+            first_says(part, [failed], device)
 
 
 def sum_over(part: Part, values: dict[str, float], device: str) -> dict[str, float]:
@@ -86,7 +106,7 @@ def sum_over(part: Part, values: dict[str, float], device: str) -> dict[str, flo
 
 
 def first_says(part: Part, values: list[float], device: str) -> list[float]:
-    """Return the first process's figures in all of them, so that clocks don't part them."""
+    """Return the first process's figures in all of them."""
     if part.world == 1:
         return values
     import torch
@@ -104,6 +124,9 @@ def sum_gradients(part: Part, parameters: Iterable["Tensor"]) -> None:
     """
     if part.world == 1:
         return
+    import torch
+    from torch import distributed
+
     each_one = list(parameters)
     gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in each_one]
     has_gradient = each_one[0].new_tensor([float(each.grad is not None) for each in each_one])

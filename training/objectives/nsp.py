@@ -1,45 +1,85 @@
 """Next sentence prediction, BERT's second objective."""
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from indexer.errors import ClozeError
 from training.masking.vocabulary import Vocabulary
-from training.objectives.pair import DOES_NOT, FOLLOWS, UNASKED, Pair, split
+from training.objectives.pair import DOES_NOT, FOLLOWS, UNASKED, Pair, split_at, word_starts
 
 if TYPE_CHECKING:
     from training.shards.runs import Run, Runs
+
+# So many runs are looked at for a stretch that begins and ends as what it stands for.
+_TRIES = 8
 
 
 def next_sentence(runs: "Runs", number: int, rng: Generator, *, vocabulary: Vocabulary) -> Pair:
     """Split a run in two, and half the time put a stretch of another document in the second place.
 
     The loss is the cross-entropy of the label given the vector of [CLS], L = -log p(label | A, B)
-    (Devlin et al. 2019, section 3.1). That stretch begins with a sentence and is as long as what
-    it stands for wherever its run has as much, so that the length doesn't tell the label; it is
-    never longer.
+    (Devlin et al. 2019, section 3.1). That stretch begins and ends as what it stands for: at a
+    border of sentences, or inside of one. It is the longest such in its run, as long as what it
+    stands for or shorter, so that neither length nor punctuation tells the label.
 
     Raises:
         ClozeError: all runs are of one document.
     """
     run = runs[number]
-    a, b = split(run, rng, vocabulary)
-    if not len(b):
-        return Pair(a=a, b=b, label=UNASKED)
+    by_sentence = bool(len(run.borders))
+    places = run.borders if by_sentence else word_starts(run, vocabulary)
+    if not len(places):
+        return Pair(a=run.ids, b=run.ids[:0], label=UNASKED)
+    a, b = split_at(places, run.ids, rng)
     if rng.random() < 0.5:
         return Pair(a=a, b=b, label=FOLLOWS)
-    other = _of_another_document(runs, run.document, rng)
-    begin = _begin(other, len(b), rng)
-    return Pair(a=a, b=other.ids[begin : begin + len(b)], label=DOES_NOT)
+    for _ in range(_TRIES):
+        other = _of_another_document(runs, run.document, rng)
+        starts = _edges(other, begin=True) if by_sentence else word_starts(other, vocabulary)
+        found = _longest(other.ids, starts, _stops(other, run.ends_sentence), len(b), rng)
+        if len(found):
+            return Pair(a=a, b=found, label=DOES_NOT)
+    return Pair(a=a, b=other.ids[: len(b)], label=DOES_NOT)
 
 
-def _begin(run: "Run", length: int, rng: Generator) -> int:
-    """Choose where a sentence begins that has `length` tokens from there on, else the front."""
-    enough = int(run.borders.searchsorted(len(run.ids) - length, side="right"))
-    chosen = int(rng.integers(enough + 1))
-    return int(run.borders[chosen - 1]) if chosen else 0
+def _edges(run: "Run", *, begin: bool) -> NDArray[np.int64]:
+    """Return where sentences begin in a run, or where they end."""
+    if begin:
+        return np.concatenate([[0], run.borders]) if run.begins_sentence else run.borders
+    return np.append(run.borders, len(run.ids)) if run.ends_sentence else run.borders
+
+
+def _stops(run: "Run", at_border: bool) -> NDArray[np.int64]:
+    """Return where a stretch may end: where a sentence does, or everywhere else."""
+    edges = _edges(run, begin=False)
+    if at_border:
+        return edges
+    allowed = np.ones(len(run.ids) + 1, np.bool_)
+    allowed[edges] = allowed[0] = False
+    return allowed.nonzero()[0]
+
+
+def _longest(
+    ids: NDArray[Any],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    room: int,
+    rng: Generator,
+) -> NDArray[Any]:
+    """Return a longest stretch that has room, from one of the starts to one of the stops."""
+    if not len(starts) or not len(stops):
+        return ids[:0]
+    ends = stops[np.maximum(stops.searchsorted(starts + room, side="right") - 1, 0)]
+    lengths = np.where(ends <= starts + room, ends - starts, 0)
+    longest = int(lengths.max())
+    if longest < 1:
+        return ids[:0]
+    start = rng.choice((lengths == longest).nonzero()[0])
+    return ids[starts[start] : starts[start] + longest]
 
 
 def _of_another_document(runs: "Runs", document: int, rng: Generator) -> "Run":

@@ -31,15 +31,12 @@ class Pair:
     label: int
 
 
-def split(run: "Run", rng: Generator, vocabulary: Vocabulary) -> tuple[Any, Any]:
-    """Split a run's ids at a random border of sentences, else at a random start of a word.
+def word_starts(run: "Run", vocabulary: Vocabulary) -> NDArray[np.int64]:
+    """Return the places inside a run where a word begins, ascending, never 0."""
+    return vocabulary.starts_word[run.ids[1:]].nonzero()[0] + 1
 
-    The second part is empty where the run is a single word.
-    """
-    borders = run.borders
-    if not len(borders):
-        borders = vocabulary.starts_word[run.ids[1:]].nonzero()[0] + 1
-    if not len(borders):
-        return run.ids, run.ids[:0]
-    border = borders[rng.integers(len(borders))]
-    return run.ids[:border], run.ids[border:]
+
+def split_at(places: NDArray[np.int64], ids: NDArray[Any], rng: Generator) -> tuple[Any, Any]:
+    """Split ids at one of some places, each as likely."""
+    place = places[rng.integers(len(places))]
+    return ids[:place], ids[place:]

@@ -14,7 +14,7 @@ from indexer.caches import file_sum
 from indexer.errors import ClozeError
 
 # Changes with every rule that decides what the arrays hold.
-RULES = 1
+RULES = 2
 SEAL = "shards.json"
 KINDS = ("tokens", "sentences", "documents", "hashes")
 

@@ -16,12 +16,15 @@ Tokens: TypeAlias = NDArray[np.uint16] | NDArray[np.uint32]
 class Run:
     """A stretch of one document's tokens, no special ones among them.
 
-    `borders` are the places inside the run where a sentence begins, ascending, never 0; `document`
-    is the document's number among all of the shards.
+    `borders` are the places inside the run where a sentence begins, ascending, never 0;
+    `begins_sentence` and `ends_sentence` tell whether its two ends are borders too, rather than
+    the middle of a sentence; `document` is the document's number among all of the shards.
     """
 
     ids: Tokens  # [tokens]
     borders: NDArray[np.int64]
+    begins_sentence: bool
+    ends_sentence: bool
     document: int
 
 
@@ -54,6 +57,11 @@ class Runs(Sequence[Run]):
         """Return how many runs there are."""
         return int(self._after[-1]) if len(self._after) else 0
 
+    @property
+    def tokens(self) -> int:
+        """The tokens of all runs."""
+        return int(self._lengths.sum())
+
     def lengths(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the tokens of the runs of these numbers, all of them below the length.
 
@@ -78,10 +86,14 @@ class Runs(Sequence[Run]):
         start = int(self._starts[where]) + begin
         first, after = self._maps.get("documents", shard)[document - self._first[shard] :][:2]
         sentences = self._maps.get("sentences", shard)[first:after]
-        inside = slice(*np.searchsorted(sentences, (start + 1, start + length)))
+        end = start + length
+        inside, after_it = np.searchsorted(sentences, (start + 1, end))
+        is_last = begin + length == int(self._lengths[where])
         return Run(
-            ids=self._maps.get("tokens", shard)[start : start + length],
-            borders=np.asarray(sentences[inside]) - start,
+            ids=self._maps.get("tokens", shard)[start:end],
+            borders=np.asarray(sentences[inside:after_it]) - start,
+            begins_sentence=bool(sentences[inside - 1] == start),
+            ends_sentence=is_last or bool((sentences[after_it : after_it + 1] == end).any()),
             document=document,
         )
 

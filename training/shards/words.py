@@ -1,5 +1,6 @@
 """Texts turned into the bytes of their ids; words met before are looked up, not tokenised again."""
 
+import re
 from array import array
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,6 +14,10 @@ Encode: TypeAlias = Callable[[Sequence[str]], list[bytes]]
 
 _KNOWN_BYTES = 100 << 20
 _ENTRY_BYTES = 200  # what a word takes beside its own length
+# Control characters that Python holds for white space: BertNormalizer drops them, and so joins what
+# stands around them.
+_DROPPED = re.compile("[\x0b\x0c\x1c-\x1f\x85]")
+_SPACE = re.compile(r"[^\S\x0b\x0c\x1c-\x1f\x85]+")
 # So many new words are tokenised as one text: each call of the tokenizer costs more than a word.
 _GROUP = 256
 
@@ -23,7 +28,7 @@ def id_code(vocabulary: int) -> str:
 
 
 def encoder(tokenizer: Tokenizer, code: str) -> Encode:
-    """Return the fastest exact way to tokenise texts that have no control characters in them."""
+    """Return the fastest exact way to tokenise texts."""
     return WordIds(tokenizer, code) if reads_by_words(tokenizer) else _Whole(tokenizer, code)
 
 
@@ -32,6 +37,7 @@ def reads_by_words(tokenizer: Tokenizer) -> bool:
     added = tokenizer.get_added_tokens_decoder().values()
     return (
         isinstance(tokenizer.normalizer, normalizers.BertNormalizer)
+        and tokenizer.normalizer.clean_text
         and isinstance(tokenizer.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
         and isinstance(tokenizer.model, models.WordPiece)
         and not any(any(map(str.isspace, token.content)) for token in added)
@@ -53,7 +59,7 @@ class WordIds:
         if self._bytes > _KNOWN_BYTES:
             self._known.clear()
             self._bytes = 0
-        split = [text.split() for text in texts]
+        split = [_words(text) for text in texts]
         ids = [self._look_up(words) for words in split]
         missing = [number for number, found in enumerate(ids) if found is None]
         self._learn({word for number in missing for word in split[number]})
@@ -77,6 +83,13 @@ class WordIds:
         for group, found in zip(groups, encoded, strict=True):
             self._known.update(zip(group, _by_word(group, found, self._code), strict=True))
         self._bytes += sum(map(len, new)) + _ENTRY_BYTES * len(new)
+
+
+def _words(text: str) -> list[str]:
+    """Part a text at the white space that the tokenizer holds for such."""
+    if not _DROPPED.search(text):
+        return text.split()
+    return [word for word in _SPACE.split(text) if word]
 
 
 def _by_word(words: list[str], encoded: Encoding, code: str) -> list[bytes]:

@@ -13,6 +13,7 @@ from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.filters import parse
 from indexer.index import Index
+from indexer.lexical import Lexical
 from search.hits import Request, Results
 from search.service import writer
 from search.service.service import Service
@@ -57,6 +58,30 @@ def found(service: Service, query: str) -> list[str]:
     (answer,) = service.search([Request(query=query, mode="lexical")], soon()).result(30)
     assert isinstance(answer, Results)
     return sorted(hit.id for hit in answer.hits)
+
+
+def test_after_a_commit_that_failed_each_write_of_it_is_made_by_itself(
+    words: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve(words)
+    begun, go, add = threading.Event(), threading.Event(), Lexical._add
+    failures = [OSError("no space left")]
+
+    def fails_once(self: Lexical, *options: Any) -> None:  # noqa: ANN401
+        begun.set()
+        assert go.wait(30)
+        if service.in_flight["writes"] == 2 and failures:
+            raise failures.pop()
+        add(self, *options)
+
+    monkeypatch.setattr(Lexical, "_add", fails_once)
+    first = service.put([document("first")], soon())
+    assert begun.wait(30)
+    writes = [service.put([document(id)], soon()) for id in ("d", "e")]
+    go.set()
+    assert first.result(30).added == 1
+    assert [write.result(30).added for write in writes] == [1, 1]
+    assert found(service, "ship") == ["a", "b", "c", "d", "e", "first"]
 
 
 def test_puts_go_together_until_an_id_comes_again_and_deletes_with_deletes() -> None:

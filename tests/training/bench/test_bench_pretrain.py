@@ -203,14 +203,14 @@ def test_all_systems_are_timed_in_turn(
     monkeypatch.setattr("training.bench.pretraining.measure_peaks", lambda *sizes: peaks)
     bench = Bench(
         texts=(str(corpus_file),), tokenizer=str(tokenizer), arch="1x64",
-        length=WIDTH, batch_tokens=128, rounds=2, seconds=0.0,
+        length=WIDTH, batch_tokens=128, rounds=1, seconds=0.0,
     )  # fmt: skip
     found = bench_pretrain(bench, reading=None)
     assert json.loads(json.dumps(found)) == found
     systems = found["systems"]
     assert list(systems) == [OURS, FP32, BF16]
     assert all(
-        each["tokens_per_second"] > 0 and len(each["each"]) == 2 for each in systems.values()
+        each["tokens_per_second"] > 0 and len(each["each"]) == 1 for each in systems.values()
     )
     assert set(systems[OURS]["speed_over"]) == {FP32, BF16}
     assert systems[OURS]["filled"] > systems[FP32]["filled"] > 0.3
@@ -227,11 +227,11 @@ def test_all_systems_are_timed_in_turn(
 def test_both_learn_the_same_from_as_many_tokens(corpus_file: Path, tokenizer: Path) -> None:
     bench = Bench(
         texts=(str(corpus_file),), tokenizer=str(tokenizer), arch="1x64", length=WIDTH,
-        batch_tokens=256, equal_tokens=20_000, rate=3e-3, dropout=0.0,
+        batch_tokens=256, equal_tokens=12_000, rate=3e-3, dropout=0.0,
     )  # fmt: skip
     learning = bench_pretrain(bench, reading=None)["learning"]
     for system in ("cloze", "transformers"):
-        assert 20_000 <= learning[system]["tokens"] < 20_300
+        assert 12_000 <= learning[system]["tokens"] < 12_300
         assert learning[system]["mlm_loss"] < 0.95 * learning["before"]["mlm_loss"]
     assert abs(learning["difference"]["mlm_loss"]) < 0.05
 

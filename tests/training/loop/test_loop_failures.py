@@ -19,6 +19,8 @@ from training.masking import Vocabulary
 from training.pretraining import Pretraining
 from training.shards import Shards
 
+_WEIGHT = "bert.encoder.layer.0.output.dense.weight"
+
 
 @pytest.fixture
 def task(text_shards: Shards, base_vocabulary: Vocabulary) -> Pretraining:
@@ -38,7 +40,7 @@ def poison(task: Pretraining, step: int, change: Callable[[torch.Tensor], None])
     def show(glance: Glance) -> None:
         if glance.step == step:
             with torch.no_grad():
-                change(task.model.bert.encoder.layer[0].output.dense.weight)
+                change(dict(task.model.named_parameters())[_WEIGHT])
 
     return show
 
