@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from search.api.errors import ApiError, busy, unavailable
 from search.api.paths import is_inexact, is_service, kind
+from search.service.settings import SHARING
 
 if TYPE_CHECKING:
     from search.service.service import Service
@@ -29,7 +31,9 @@ class Gate:
         """Stand before an app that asks this service."""
         self._app = app
         self._service = service
-        self._places = _PLACES * service.settings.queue
+        self._places = Counter(searches=1, texts=1, writes=SHARING)
+        for queue in self._places:
+            self._places[queue] *= _PLACES * service.settings.queue
         self._taken: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,19 +47,34 @@ class Gate:
         if queue is None:
             await self._app(scope, receive, send)
             return
-        with self._place(queue):
+        with self._place(queue, self._weight(queue, scope)):
             await self._app(scope, receive, send)
 
+    def _weight(self, queue: str, scope: Scope) -> int:
+        """Return how many places a request takes: a write as many as others may share its body.
+
+        So there may be more writes than searches, and no more bytes of them.
+        """
+        if queue != "writes":
+            return 1
+        length = Headers(scope=scope).get("content-length", "")
+        most = self._service.settings.limits.body // SHARING
+        small = scope["method"] == "DELETE" or (
+            length.isdecimal() and len(length) < 20 and int(length) <= most
+        )
+        return 1 if small else SHARING
+
     @contextmanager
-    def _place(self, queue: str) -> Iterator[None]:
+    def _place(self, queue: str, weight: int) -> Iterator[None]:
         self._service.check_room(queue)
-        if self._taken[queue] >= self._places:
-            raise busy(f"{self._places:,} {queue} are being read already; come again in 1 s", 1.0)
-        self._taken[queue] += 1
+        if self._taken[queue] + weight > self._places[queue]:
+            taken = self._taken[queue]
+            raise busy(f"{taken:,} {queue} are being read already; come again in 1 s", 1.0)
+        self._taken[queue] += weight
         try:
             yield
         finally:
-            self._taken[queue] -= 1
+            self._taken[queue] -= weight
 
 
 def no_such_path() -> ApiError:

@@ -23,7 +23,7 @@ from search.service.models import Models
 from search.service.observer import Observer, Relay
 from search.service.ranking import Ranked, rank
 from search.service.rerankers import SharedRerankers
-from search.service.settings import ServiceSettings
+from search.service.settings import SHARING, ServiceSettings
 from search.service.texts import TextJob, Texts
 from search.service.writer import Writer
 from search.service.writes import Delete, DeleteMatching, Put, Write, Written
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from indexer.passages import PassageRule
     from indexer.runtime.checkpoint import Checkpoint
     from indexer.runtime.classifier import ClassifierCheckpoint
-
-# Writes that wait together share a commit, so that more of them may wait than of what each takes
-# time of its own.
-_SHARING = 4
 
 
 class Service:
@@ -73,7 +69,7 @@ class Service:
             # Half of the places at most, so that plain searches always have room.
             "slow": Gate("reranked or explained searches", max(1, settings.queue // 2)),
             "texts": Gate("embeddings and rankings", settings.queue),
-            "writes": Gate("writes", _SHARING * settings.queue),
+            "writes": Gate("writes", SHARING * settings.queue),
         }
         self._life = Life(
             {

@@ -26,7 +26,12 @@ class Call:
     """One request, whose messages a test puts in, and the answer's messages."""
 
     def __init__(
-        self, app: ASGIApp, method: str = "POST", query: bytes = b"", path: str = "/v1/search"
+        self,
+        app: ASGIApp,
+        method: str = "POST",
+        query: bytes = b"",
+        path: str = "/v1/search",
+        length: int | None = None,
     ) -> None:
         self._app = app
         self._scope: dict[str, Any] = {
@@ -36,6 +41,8 @@ class Call:
             "client": ("127.0.0.1", 50_000), "state": {},
             "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
         }  # fmt: skip
+        if length is not None:
+            self._scope["headers"].append((b"content-length", b"%d" % length))
         self.come: asyncio.Queue[Message] = asyncio.Queue()
         self.sent: list[Message] = []
 
@@ -248,6 +255,35 @@ def test_bodies_have_places_while_they_are_read() -> None:
             call.come.put_nowait(FULL)
             await call.answered()
             assert call.status == 200
+
+    run(upload)
+
+
+@pytest.mark.parametrize(("length", "places"), [(25, 8), (26, 2), (None, 2), (3, 8)])
+def test_four_times_as_many_writes_are_read_where_their_bodies_are_small(
+    length: int | None, places: int
+) -> None:
+    service = StubService(settings=ServiceSettings(queue=1, limits=Limits(body=100)))
+    part: Message = {"type": "http.request", "body": b"{", "more_body": True}
+
+    async def upload() -> None:
+        app = app_of(service)
+        calls = [
+            Call(app, "PUT", path="/v1/documents", length=length) for _ in range(places + 1)
+        ]  # fmt: skip
+        slow = [asyncio.ensure_future(each.answered()) for each in calls[:-1]]
+        for each in calls:
+            each.come.put_nowait(part)
+        await until(lambda: not any(each.come.qsize() for each in calls[:-1]))
+        await calls[-1].answered()
+        assert (calls[-1].status, calls[-1].come.qsize()) == (429, 1)
+        for each in calls[:-1]:
+            each.come.put_nowait(GONE)
+        await asyncio.gather(*slow)
+        again = Call(app, "PUT", path="/v1/documents", length=length)
+        again.come.put_nowait(GONE)
+        await again.answered()
+        assert again.sent == []
 
     run(upload)
 
