@@ -89,27 +89,24 @@ def load_model(folder: Path, seed: int) -> tuple["BertForPreTraining", list[str]
     )
 
 
-def read_limits(folder: Path, name: str) -> tuple[int, int]:
+def read_limits(folder: Path, name: str, objective: str) -> tuple[int, int]:
     """Return how many pieces a checkpoint embeds, and how many positions it has.
 
     Raises:
-        ClozeError: it is no BERT with learned positions and GELU, or doesn't tell its sizes.
+        ClozeError: it is no BERT with learned positions and GELU, doesn't tell its sizes, or
+            doesn't tell apart the two segments of an objective's pairs.
     """
     config = read_json(folder / "config.json")
     _check(config, name)
+    _check_segments(config, name, objective)
     pieces, positions = (
         _size(config, key, name) for key in ("vocab_size", "max_position_embeddings")
     )
     return pieces, positions
 
 
-def check_segments(folder: Path, name: str, objective: str) -> None:
-    """Check that a checkpoint tells two segments apart, where the objective asks for pairs.
-
-    Raises:
-        ClozeError: it doesn't.
-    """
-    types = read_json(folder / "config.json").get("type_vocab_size", _SEGMENTS)
+def _check_segments(config: dict[str, Any], name: str, objective: str) -> None:
+    types = config.get("type_vocab_size", _SEGMENTS)
     if objective != "mlm" and types < _SEGMENTS:
         raise ClozeError(
             f"--objective {objective} has {_SEGMENTS} segments and {name} has the type_vocab_size "

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from indexer.errors import ClozeError
 from training.bert import Inputs
 from training.loop.parts import Part
 from training.objectives.pair import UNASKED
@@ -41,8 +42,10 @@ class Rows:
 class Batch:
     """One step's work of this process.
 
-    `tokens` counts those of all processes, without padding; `counts` what is asked here, by
-    objective; `name` tells which texts they are, `position` where the next batch begins.
+    `tokens` counts those of all processes, without padding; where there are several and pairs are
+    asked, it is what there was room for in the rows of the others, so that all count alike.
+    `counts` is what is asked here, by objective; `name` tells which texts they are, `position`
+    where the next batch begins.
     """
 
     rows: list[Rows]
@@ -85,7 +88,7 @@ def _made(
         own = sequences.make(packed[part.rank :: part.world])
         yield Batch(
             rows=[_tensors(some, shape.width, pinned=pinned) for some in _some(own, shape.at_once)],
-            tokens=sum(piece.length for row in packed for piece in row),
+            tokens=_tokens(own) if part.world == 1 else _room(packed),
             counts=_counts(own),
             name=f"width {shape.width}, sequences {position:,} to {after - 1:,}",
             position=after,
@@ -94,20 +97,45 @@ def _made(
 
 
 def unpacked(sequences: Sequences, count: int, shape: Shape) -> Iterator[Rows]:
-    """Yield the first sequences, each whole in a row of its own, as an evaluation reads them."""
+    """Yield the first sequences, each whole in a row of its own, as an evaluation reads them.
+
+    They come by their length, and rows are as wide as the longest that go with them.
+    """
     positions = np.arange(min(count, sequences.count), dtype=np.int64)
     lengths = sequences.lengths(positions)
+    by_length = np.argsort(lengths, kind="stable")
     for start in range(0, len(positions), shape.at_once):
-        some = slice(start, start + shape.at_once)
+        some = by_length[start : start + shape.at_once]
         rows = [
             [Piece(position=int(position), length=int(length))]
             for position, length in zip(positions[some], lengths[some], strict=True)
         ]
-        yield _tensors(sequences.make(rows), shape.width, pinned=False)
+        yield _tensors(sequences.make(rows), int(lengths[some[-1]]), pinned=False)
+
+
+def check_rows(batch_tokens: int, widest: int) -> None:
+    """Check that a batch holds a row.
+
+    Raises:
+        ClozeError: it is smaller.
+    """
+    if batch_tokens < widest:
+        raise ClozeError(
+            f"--batch-tokens is {batch_tokens} and the longest --length {widest}: a batch holds a "
+            f"row at least; give {widest} tokens or more, or a shorter length"
+        )
 
 
 def _some(rows: list[Row], at_once: int) -> Iterator[list[Row]]:
     return (rows[start : start + at_once] for start in range(0, len(rows), at_once))
+
+
+def _tokens(rows: list[Row]) -> int:
+    return sum(len(text.ids) for row in rows for text in row)
+
+
+def _room(packed: list[list[Piece]]) -> int:
+    return sum(piece.length for row in packed for piece in row)
 
 
 def _counts(rows: list[Row]) -> dict[str, int]:

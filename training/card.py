@@ -1,6 +1,8 @@
 """The model card of a pretraining run, from the run's facts alone."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +17,19 @@ pipeline_tag: fill-mask
 tags:
 - bert
 - masked-language-modeling
----
+{base}---
 
 # {name}
 
-A BERT encoder pretrained with cloze: {layers} layers of {hidden}, {parameters} parameters, a \
-vocabulary of {vocabulary}, texts of up to {positions} tokens.
+A BERT encoder pretrained with cloze, {begin}: {layers} layers of {hidden}, {parameters} \
+parameters, a vocabulary of {vocabulary}, texts of up to {positions} tokens.
 
-It was trained on {documents} documents ({tokens} tokens) and saw {seen} tokens in {steps} steps, \
-{minutes} minutes of training.
+It was trained on {documents} documents ({tokens} tokens) of {texts} and saw {seen} tokens in \
+{steps} steps, {minutes} minutes of training. {held_out} more documents were held out.
+
+```console
+$ {command}
+```
 
 | held out, 15% of the tokens masked | |
 |---|---|
@@ -51,11 +57,33 @@ examined for bias.
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whence a model comes, by the names that the user gave; `base` is the checkpoint gone on from.
+
+    `command` is the command line that made it.
+    """
+
+    texts: tuple[str, ...]
+    tokenizer: str
+    base: str | None
+    command: str
+
+
 def write_card(
-    folder: Path, config: "BertConfig", settings: Mapping[str, Any], result: Mapping[str, Any]
-) -> None:
-    """Write README.md from a run's model, settings and result."""
+    folder: Path, config: "BertConfig", origin: Origin, settings: Mapping[str, Any],
+    result: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write README.md from a run's model, origin, settings and result."""
+    texts = ", ".join(origin.texts)
+    named = {"text": texts, "--tokenizer": origin.tokenizer, "--arch": origin.base}
     text = _TEMPLATE.format(
+        # A string of JSON is one of YAML.
+        base=f"base_model: {json.dumps(origin.base)}\n" if origin.base else "",
+        begin=f"on from {origin.base}" if origin.base else "from nothing",
+        texts=texts,
+        held_out=f"{result['documents_held_out']:,}",
+        command=origin.command,
         name=folder.resolve().name,
         layers=config.num_hidden_layers,
         hidden=config.hidden_size,
@@ -68,7 +96,12 @@ def write_card(
         steps=f"{result['steps']:,}",
         minutes=f"{result['seconds'] / 60:.1f}",
         figures=_rows(result["held_out"]),
-        settings=_rows(settings),
+        settings=_rows(
+            {
+                name: f"{named[name]} ({value})" if named.get(name) else value
+                for name, value in settings.items()
+            }
+        ),
         picture=PICTURE,
     )
     (folder / "README.md").write_text(text)

@@ -1,8 +1,9 @@
 """Pretraining from text to a finished checkpoint folder: `cloze pretrain` as a function."""
 
+import difflib
 import shutil
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,22 @@ import torch
 from indexer.caches import cache_home
 from indexer.errors import ClozeError
 from indexer.models import find_model
-from indexer.runtime.checkpoint import hash_weights
 from indexer.runtime.precision import has
 from training.architecture import POSITIONS, SIZES, load_model, new_model, read_limits
-from training.card import write_card
-from training.loop.loop import Loop, LoopSettings, Outcome
+from training.batches import check_rows
+from training.card import Origin, write_card
+from training.loop.checkpoints import Checkpoints
+from training.loop.loop import CHECKPOINTS, Loop, LoopSettings
 from training.loop.meter import Show
 from training.loop.parts import Part, first_goes, joined
 from training.loop.schedule import Budget
 from training.masking import MASKINGS, Rates, Vocabulary
 from training.pretraining import Phase, Pretraining, Size
-from training.run_folder import Run, finish_run, open_run
+from training.record import command_of, result_of, settings_of, text_setting
+from training.run_folder import Run, check_run, finish_run, locked_run, open_run
 from training.sequences import PAIRINGS, Corruption, room_for
 from training.shards import Shards
+from training.shards.enough import check_enough
 from training.shards.writing import write_shards
 from training.text import Advance, Reading
 from training.tokenizer import open_tokenizer
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 _SECOND_BEGINS = 0.9
 _TOKENS_AT_ONCE = 4096
 _DOCUMENTS_OF_PAIRS = 2
+_ALIKE = 0.8  # bert-smal is; bert-base-uncased, which a hub has, is not
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -96,7 +101,6 @@ class Pretrained:
     folder: Path
     result: Mapping[str, Any]
     trained: bool
-    notices: tuple[str, ...] = ()
 
 
 def pretrain(
@@ -104,30 +108,43 @@ def pretrain(
     out: Path,
     part: Part,
     *,
+    tell: Callable[[str], None],
     reading: AbstractContextManager[Advance],
     training: AbstractContextManager[Show],
 ) -> Pretrained:
     """Pretrain as planned into a folder, or go on there; the two contexts show each its work.
 
+    What the user should know before it trains is told.
+
     Raises:
-        ClozeError: the plan can't be met, the folder holds another run, or the loss ran away.
+        ClozeError: the plan can't be met, the folder holds another run or another process trains
+            there, or the loss ran away.
+        StoppedError: a signal asked to stop; the same call goes on.
     """
-    base = None if plan.arch in SIZES else find_model(plan.arch).folder
+    base = _base(plan)
     tokenizer = _tokenizer_folder(plan, base)
     vocabulary = Vocabulary.of(tokenizer)
     corruption = _corruption(plan)
     precision = _precision(plan)
     phases = _phases(plan, corruption)
     _check_fit(plan, base, vocabulary)
-    with joined(part, plan.device):
+    _check_parts(plan, part)
+    settings = settings_of(
+        plan, tokenizer=tokenizer, base=base, rate=_rate(plan), precision=precision
+    )
+    with joined(part, plan.device), ExitStack() as held:
         with first_goes(part, plan.device), reading as progress:
+            check_run(out, settings, unknown=frozenset({"text"}))
             shards = write_shards(
                 plan.texts, tokenizer, home=cache_home() / "shards", reading=plan.reading,
                 progress=progress,
             )  # fmt: skip
             _check_pairs(corruption, shards)
-            run = open_run(out, _settings(plan, shards, tokenizer, base, precision))
+            check_enough(shards, vocabulary, plan.batch_tokens)
+            run = _open(out, text_setting(shards) | settings, part, held)
         if run.result is not None:
+            if part.is_first:  # a kill may have left them
+                Checkpoints(out / CHECKPOINTS).remove()
             return Pretrained(folder=out, result=run.result, trained=False)
         model, missing = _model(plan, base, vocabulary)
         task = Pretraining(
@@ -136,15 +153,64 @@ def pretrain(
             seed=plan.seed, dtype=_DTYPES[precision], device=plan.device,
         )  # fmt: skip
         loop = Loop(task, _loop_settings(plan), out, part, plan.device)
+        if part.is_first:
+            for line in (*loop.notices, *_notices(plan, shards, missing)):
+                tell(line)
         with training as show:
             outcome = loop.run(show)
-        result = _result(outcome, shards, model)
+        result = result_of(outcome, shards, model.num_parameters())
         if part.is_first:
-            _write_model(task, run, tokenizer, base, result)
+            _write_model(task, run, tokenizer, base, _origin(plan, out, base), result)
             finish_run(run, result)
             loop.checkpoints.remove()
-    begun = [f"{plan.arch} has no {name}; it began at random" for name in missing]
-    return Pretrained(folder=out, result=result, trained=True, notices=(*loop.notices, *begun))
+    return Pretrained(folder=out, result=result, trained=True)
+
+
+def _base(plan: Plan) -> Path | None:
+    """Return the folder of the checkpoint to go on from, None for a size."""
+    if plan.arch in SIZES:
+        return None
+    nearest = difflib.get_close_matches(plan.arch, SIZES, 1, _ALIKE)
+    if nearest and not Path(plan.arch).expanduser().exists():
+        raise ClozeError(
+            f"--arch is {plan.arch!r}, and the nearest known size is {nearest[0]}; name that, or "
+            "a checkpoint's folder or hub id"
+        )
+    return find_model(plan.arch).folder
+
+
+def _open(out: Path, settings: Mapping[str, Any], part: Part, held: ExitStack) -> Run:
+    """Open the run's folder, and keep other commands out of it while it isn't finished."""
+    found = check_run(out, settings)
+    if part.is_first and (found is None or found.result is None):
+        held.enter_context(locked_run(out))
+    return open_run(out, settings)
+
+
+def _notices(plan: Plan, shards: Shards, missing: list[str]) -> list[str]:
+    """Return what the user should know of text and model before they are trained on."""
+    notices = [f"{plan.arch} has no {name}; it began at random" for name in missing]
+    if shards.dropped:
+        notices.append(f"documents without a token, left out: {shards.dropped:,}")
+    return notices
+
+
+def _origin(plan: Plan, out: Path, base: Path | None) -> Origin:
+    return Origin(
+        texts=plan.texts, tokenizer=plan.tokenizer or plan.arch, base=plan.arch if base else None,
+        command=command_of(plan, out),
+    )  # fmt: skip
+
+
+def _check_parts(plan: Plan, part: Part) -> None:
+    """Check that each process has rows to train on."""
+    width = plan.widths[-1]
+    rows = max(1, plan.batch_tokens // width)
+    if rows < part.world:
+        raise ClozeError(
+            f"--batch-tokens {plan.batch_tokens} holds {rows} rows of {width} tokens, and "
+            f"{part.world} processes share them; give at least {part.world * width}"
+        )
 
 
 def _corruption(plan: Plan) -> Corruption:
@@ -206,10 +272,10 @@ def _phases(plan: Plan, corruption: Corruption) -> tuple[Phase, ...]:
 
 
 def _check_fit(plan: Plan, base: Path | None, vocabulary: Vocabulary) -> None:
-    """Check that tokenizer and lengths fit the model, before any text is read."""
+    """Check that tokenizer, lengths and batch fit, before any text is read."""
     pieces, positions = vocabulary.size, POSITIONS
     if base is not None:
-        pieces, positions = read_limits(base, plan.arch)
+        pieces, positions = read_limits(base, plan.arch, plan.objective)
     if vocabulary.size > pieces:
         raise ClozeError(
             f"the tokenizer has {vocabulary.size} pieces and {plan.arch} embeds {pieces}; name "
@@ -220,6 +286,7 @@ def _check_fit(plan: Plan, base: Path | None, vocabulary: Vocabulary) -> None:
             f"--length is {plan.widths[-1]} and {plan.arch} has {positions} positions; give at "
             "most that"
         )
+    check_rows(plan.batch_tokens, plan.widths[-1])
 
 
 def _check_pairs(corruption: Corruption, shards: Shards) -> None:
@@ -253,53 +320,10 @@ def _rate(plan: Plan) -> float:
     return plan.rate or RATES.get(plan.arch, CONTINUED_RATE)
 
 
-def _settings(
-    plan: Plan, shards: Shards, tokenizer: Path, base: Path | None, precision: str
-) -> dict[str, Any]:
-    """Return all that decides the result, by the names of the options."""
-    rates = plan.rates
-    return {
-        "text": shards.content_hash[:16],
-        "--tokenizer": open_tokenizer(tokenizer).content_hash[:16],
-        "--arch": plan.arch if base is None else hash_weights(base)[:16],
-        "--objective": plan.objective,
-        **_budget_setting(plan.budget),
-        "--length": ",".join(map(str, plan.widths)),
-        "--masking": plan.masking,
-        "--mask-rate": rates.chosen,
-        "--mask-shares": f"{rates.masked:g},{rates.random:g}",
-        "--duplicates": plan.duplicates,
-        "--batch-tokens": plan.batch_tokens,
-        "--lr": _rate(plan),
-        "--seed": plan.seed,
-        "--precision": precision,
-    }
-
-
-def _budget_setting(budget: Budget) -> dict[str, Any]:
-    if budget.unit == "seconds":
-        return {"--budget": f"{budget.amount:g}s"}
-    return {f"--{budget.unit}": budget.amount}
-
-
-def _result(outcome: Outcome, shards: Shards, model: "BertForPreTraining") -> dict[str, Any]:
-    state = outcome.state
-    return {
-        "steps": state.step,
-        "tokens": state.tokens,
-        "seconds": round(state.seconds, 1),
-        "tokens_per_second": round(state.tokens / state.seconds, 1),
-        "waiting": round(outcome.waited / max(outcome.seconds, 1e-9), 4),
-        "parameters": model.num_parameters(),
-        "documents": shards.documents,
-        "text_tokens": shards.tokens,
-        "held_out": {name: round(value, 4) for name, value in outcome.figures.items()},
-    }
-
-
 def _write_model(
-    task: Pretraining, run: Run, tokenizer: Path, base: Path | None, result: Mapping[str, Any]
-) -> None:
+    task: Pretraining, run: Run, tokenizer: Path, base: Path | None, origin: Origin,
+    result: Mapping[str, Any],
+) -> None:  # fmt: skip
     """Write the model, its tokenizer and its card beside the run's journal."""
     folder = run.folder
     task.save(folder)
@@ -312,4 +336,4 @@ def _write_model(
                 shutil.copytree(base / name, folder / name, dirs_exist_ok=True)
             elif (base / name).exists():
                 shutil.copyfile(base / name, folder / name)
-    write_card(folder, task.model.config, run.settings, result)
+    write_card(folder, task.model.config, origin, run.settings, result)

@@ -1,7 +1,8 @@
 """Pretraining as a task of the loop: masked language modelling, with pairs where they are asked."""
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from training.bert import Inputs, dense, encode
 from training.loop.parts import Part
 from training.masking import Rates, Vocabulary
 from training.objectives.mlm import mlm_loss, mlm_scores
-from training.sequences import Corruption, Sequences, room_for
+from training.sequences import PAIRINGS, Corruption, Sequences, room_for
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
@@ -101,10 +102,17 @@ class Pretraining:
         return max(number for number, each in enumerate(self._phases) if each.begins <= share)
 
     def steps(self, phase: int, position: int, part: Part) -> Generator[Batch]:
-        """Yield the batches of a phase."""
+        """Yield the batches of a phase, `counts` by the names of the objectives."""
         shape = self._size.shape(self._phases[phase].width)
         pinned = self._device != "cpu"
-        return batches(self._sequences[phase], position, shape, part, pinned=pinned)
+        with closing(
+            batches(self._sequences[phase], position, shape, part, pinned=pinned)
+        ) as made:  # fmt: skip
+            for batch in made:
+                counts = {"mlm": batch.counts["mlm"]}
+                if pairing := self.corruption.pairing:
+                    counts[pairing] = batch.counts["pair"]
+                yield replace(batch, counts=counts)
 
     def backward(self, step: Batch, counts: Mapping[str, float]) -> dict[str, float]:
         """Add up gradients over the rows of a batch."""
@@ -119,7 +127,7 @@ class Pretraining:
         return sums
 
     def evaluate(self) -> dict[str, float]:
-        """Return the held-out losses, perplexity and accuracies, at 15% of the tokens."""
+        """Return the held-out losses and accuracies by objective, at 15% of the tokens."""
         sums: dict[str, float] = {}
         with torch.no_grad():
             for rows in unpacked(self._held_out, _HELD_OUT_SEQUENCES, self._held_out_shape):
@@ -129,7 +137,15 @@ class Pretraining:
 
     def save(self, folder: Path) -> None:
         """Write the model as Hugging Face does."""
-        self._model.save_pretrained(folder)
+        from transformers.utils import logging
+
+        shown = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+        try:
+            self._model.save_pretrained(folder)
+        finally:
+            if shown:
+                logging.enable_progress_bar()
 
     def _losses(self, rows: Rows) -> dict[str, Tensor]:
         """Return the summed loss of each objective that these rows ask of."""
@@ -139,9 +155,9 @@ class Pretraining:
             places, labels = self._moved(rows.places), self._moved(rows.labels)
             head = self._model.cls.predictions
             losses["mlm"] = mlm_loss(head, hidden[places], labels, self._dtype)
-        if len(rows.pairs):
+        if (pairing := self.corruption.pairing) and len(rows.pairs):
             scores = self._pair_scores(hidden, rows)
-            losses["pair"] = functional.cross_entropy(
+            losses[pairing] = functional.cross_entropy(
                 scores, self._moved(rows.pairs), reduction="sum"
             )
         return losses
@@ -152,8 +168,8 @@ class Pretraining:
             self._model.cls.predictions, hidden[self._moved(rows.places)], self._dtype
         )
         sums = _judge("mlm", scores, self._moved(rows.labels))
-        if len(rows.pairs):
-            sums |= _judge("pair", self._pair_scores(hidden, rows), self._moved(rows.pairs))
+        if (pairing := self.corruption.pairing) and len(rows.pairs):
+            sums |= _judge(pairing, self._pair_scores(hidden, rows), self._moved(rows.pairs))
         return sums
 
     def _hidden(self, rows: Rows) -> Tensor:
@@ -186,8 +202,10 @@ def _judge(name: str, scores: Tensor, labels: Tensor) -> dict[str, float]:
 
 def _figures(sums: dict[str, float]) -> dict[str, float]:
     figures = {}
-    for name in ("mlm", "pair"):
+    for name in ("mlm", *PAIRINGS):
         if count := sums.get(f"{name}_count"):
             figures[f"{name}_loss"] = sums[f"{name}_loss"] / count
             figures[f"{name}_accuracy"] = sums[f"{name}_right"] / count
+    if not figures:
+        return {}
     return {"loss": sum(figures[key] for key in figures if key.endswith("_loss"))} | figures

@@ -2,14 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from indexer.errors import ClozeError
+from indexer.lock import writer_lock
 
 NAME = "run.json"
+_LOCK = "lock"
+_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +25,12 @@ class Run:
     result: Mapping[str, Any] | None
 
 
-def open_run(folder: Path, settings: Mapping[str, Any]) -> Run:
-    """Begin a run in a new or empty folder, or take up the one that is there.
+def check_run(
+    folder: Path, settings: Mapping[str, Any], *, unknown: frozenset[str] = frozenset()
+) -> Run | None:
+    """Return the run that is in a folder, None where one can begin; nothing is written.
+
+    Settings that are `unknown` yet aren't compared.
 
     Raises:
         ClozeError: the folder holds something else, or a run of other settings: each is named with
@@ -31,20 +39,45 @@ def open_run(folder: Path, settings: Mapping[str, Any]) -> Run:
     path = folder / NAME
     if path.exists():
         written = _read(path)
-        _compare(folder, written["settings"], settings)
+        _compare(folder, written["settings"], settings, unknown)
         return Run(folder=folder, settings=settings, result=written["result"])
-    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - {_scratch(path)}):
+    ours = {_scratch(path), folder / _LOCK}
+    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - ours):
         raise ClozeError(
             f"{folder} holds something and no run of training; name a new folder with --out"
         )
+    return None
+
+
+def open_run(folder: Path, settings: Mapping[str, Any]) -> Run:
+    """Begin a run in a new or empty folder, or take up the one that is there.
+
+    Raises:
+        ClozeError: as `check_run` does.
+    """
+    if found := check_run(folder, settings):
+        return found
     folder.mkdir(parents=True, exist_ok=True)
-    _write(path, {"settings": settings, "result": None})
+    _write(folder / NAME, {"settings": settings, "result": None})
     return Run(folder=folder, settings=settings, result=None)
 
 
+@contextmanager
+def locked_run(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run's folder, which is made, until the run ends or is killed.
+
+    Raises:
+        LockedError: another process is in there; it is named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with writer_lock(folder, wait=_WAIT_SECONDS):
+        yield
+
+
 def finish_run(run: Run, result: Mapping[str, Any]) -> Run:
-    """Write that a run is finished, and with which result."""
+    """Write that a run is finished, and with which result; its lock keeps nobody out any more."""
     _write(run.folder / NAME, {"settings": run.settings, "result": result})
+    (run.folder / _LOCK).unlink(missing_ok=True)
     return Run(folder=run.folder, settings=run.settings, result=result)
 
 
@@ -72,10 +105,12 @@ def _scratch(path: Path) -> Path:
     return path.with_suffix(".part")
 
 
-def _compare(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _compare(
+    folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], unknown: frozenset[str]
+) -> None:
     changed = [
         f"{key} {before.get(key)!r}, and now {now.get(key)!r}"
-        for key in sorted({*before, *now})
+        for key in sorted({*before, *now} - unknown)
         if before.get(key) != now.get(key)
     ]
     if changed:

@@ -53,7 +53,7 @@ def test_a_checkpoint_is_loaded_as_it_is(base_folder: Path) -> None:
     assert missing == []
     for name, weight in small_bert(model.config.vocab_size).state_dict().items():
         assert torch.equal(weight, model.state_dict()[name]), name
-    assert read_limits(base_folder, "it") == (model.config.vocab_size, 64)
+    assert read_limits(base_folder, "it", "mlm+nsp") == (model.config.vocab_size, 64)
 
 
 def test_what_a_checkpoint_lacks_begins_by_the_seed(
@@ -76,6 +76,30 @@ def test_what_a_checkpoint_lacks_begins_by_the_seed(
     assert "".join(capfd.readouterr()) == "", "transformers' own lines are not for the user"
 
 
+@pytest.mark.parametrize("key", ["vocab_size", "max_position_embeddings"])
+def test_a_checkpoint_that_does_not_tell_its_sizes_is_refused(
+    base_folder: Path, tmp_path: Path, key: str
+) -> None:
+    config = json.loads((base_folder / "config.json").read_text())
+    for changed in ({}, {key: None}, {key: "many"}):
+        left = {name: value for name, value in config.items() if name != key} | changed
+        (tmp_path / "config.json").write_text(json.dumps(left))
+        found = repr(left.get(key))
+        with pytest.raises(ClozeError, match=f"MY-MODEL .* whose {key} is {found}, and a number"):
+            read_limits(tmp_path, "MY-MODEL", "mlm")
+
+
+def test_pairs_need_two_types_of_tokens(base_folder: Path, tmp_path: Path) -> None:
+    read_limits(base_folder, "MY-MODEL", "mlm+nsp")
+    config = json.loads((base_folder / "config.json").read_text()) | {"type_vocab_size": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    read_limits(tmp_path, "MY-MODEL", "mlm")
+    with pytest.raises(
+        ClozeError, match=r"mlm\+sop has 2 segments .* type_vocab_size 1; choose mlm"
+    ):
+        read_limits(tmp_path, "MY-MODEL", "mlm+sop")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "found"),
     [
@@ -90,4 +114,4 @@ def test_other_models_are_refused_by_what_they_differ_in(
     config = json.loads((base_folder / "config.json").read_text()) | {key: value}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ClozeError, match=f"MY-MODEL has the {found}"):
-        read_limits(tmp_path, "MY-MODEL")
+        read_limits(tmp_path, "MY-MODEL", "mlm")

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from indexer.errors import ClozeError
 from tests.training.small import texts_of
-from training.batches import Batch, Rows, Shape, batches, unpacked
+from training.batches import Batch, Rows, Shape, batches, check_rows, unpacked
 from training.loop.parts import Part
 from training.masking import Vocabulary
 from training.sequences import Corruption, Sequences, room_for
@@ -100,8 +101,7 @@ def test_rows_hold_whole_sequences_and_padding_nothing(
         assert batch.counts == {"mlm": counted, "pair": pairs}
         assert (pairs > 0) == (pairing is not None)
         assert counted > 0
-        # A stretch of another document may be shorter than what it stands for.
-        assert batch.tokens == real if pairing != "nsp" else batch.tokens >= real
+        assert batch.tokens == real
 
 
 @pairings
@@ -130,7 +130,9 @@ def test_processes_share_the_rows_of_one(source: Source, pairing: str | None, wo
         shares = [part[number] for part in parts]
         for rank, share in enumerate(shares):
             assert each_row(share) == rows[rank::world]
-            assert (share.tokens, share.name) == (batch.tokens, batch.name)
+            assert (share.tokens, share.name) == (shares[0].tokens, batch.name)
+            assert share.tokens >= batch.tokens
+            assert share.tokens == batch.tokens or pairing, "pairs alone may leave room"
             assert share.position == batch.position
         for name, count in batch.counts.items():
             assert sum(share.counts[name] for share in shares) == count
@@ -183,5 +185,15 @@ def test_an_evaluation_reads_whole_texts_each_in_a_row(
         assert sum(len(each.inputs.ids) for each in rows) == expected
         assert max(len(each.inputs.ids) for each in rows) == SHAPE.at_once
         assert max(int(each.inputs.sequences.max()) for each in rows) == 1
-        lengths = [int(length) for each in rows for length in each.inputs.sequences.sum(1)]
-        assert lengths == sequences.lengths(np.arange(expected)).tolist()
+        lengths = [each.inputs.sequences.sum(1).tolist() for each in rows]
+        assert [length for each in lengths for length in each] == sorted(
+            sequences.lengths(np.arange(expected)).tolist()
+        )
+        # No row is wider than the longest text that goes with it.
+        assert [each.inputs.ids.shape[1] for each in rows] == [max(each) for each in lengths]
+
+
+def test_a_batch_smaller_than_a_row_is_refused() -> None:
+    check_rows(128, 128)
+    with pytest.raises(ClozeError, match="--batch-tokens is 127 and the longest --length 128"):
+        check_rows(127, 128)

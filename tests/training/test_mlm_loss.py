@@ -1,5 +1,8 @@
 """The masked language model's loss at chosen places, against one over the whole text."""
 
+import math
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +10,7 @@ from torch.nn import functional
 from transformers import BertForPreTraining
 
 from tests.training.small import gradients, small_bert
-from training.objectives.mlm import mlm_loss, mlm_scores
+from training.objectives.mlm import _VocabularyLoss, mlm_loss, mlm_scores
 
 SIZE = 150
 LABELS = torch.full((3, 10), -100)
@@ -72,6 +75,54 @@ def test_in_bf16_the_loss_is_close_and_float32(bert: BertForPreTraining) -> None
     weight = bert.bert.embeddings.word_embeddings.weight
     assert weight.grad is not None
     assert weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95, 0.9995])
+def test_in_bf16_it_is_no_further_from_float64_than_autocast(share: float) -> None:
+    """Also where a label's share is so near 1 that bf16 rounds it to 1."""
+    torch.manual_seed(0)
+    size = 4000
+    words = (0.05 * torch.randn(size, 256)).bfloat16()
+    labels = torch.randperm(size)[:48]
+    hidden, own = torch.randn(48, 256), words[labels].float()
+    for _ in range(30):  # each moved along its label's word until the share is as asked
+        scores = hidden @ words.float().t()
+        others = scores.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+        missing = others + math.log(share / (1 - share)) - (hidden * own).sum(1)
+        hidden += (missing / own.square().sum(1))[:, None] * own
+    hidden, bias = hidden.bfloat16(), torch.zeros(size)
+    found_share = (hidden.float() @ words.float().t()).softmax(1).gather(1, labels[:, None])
+    assert ((1 - found_share) / (1 - share)).log().abs().max() < 0.5
+    inputs = hidden, words, bias.bfloat16()
+
+    def judged(loss: Callable[..., Tensor], dtype: torch.dtype) -> list[Tensor]:
+        copies = [each.detach().to(dtype, copy=True).requires_grad_() for each in inputs]
+        value = loss(*copies)
+        value.backward()
+        return [value.detach().double(), *(grad_of(each).double() for each in copies)]
+
+    def plain(hidden: Tensor, words: Tensor, bias: Tensor) -> Tensor:
+        wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+        scores = hidden @ words.t() + bias
+        return functional.cross_entropy(scores.to(wide), labels, reduction="sum")
+
+    def ours(hidden: Tensor, words: Tensor, bias: Tensor) -> Tensor:
+        loss: Tensor = _VocabularyLoss.apply(hidden, words, bias, labels)  # type: ignore[no-untyped-call]
+        return loss
+
+    exact = judged(plain, torch.float64)
+    autocast, found = judged(plain, torch.bfloat16), judged(ours, torch.bfloat16)
+    for name, value, close, wanted in zip(
+        ("loss", "hidden", "words", "bias"), found, autocast, exact, strict=True
+    ):
+        error = float((value - wanted).norm() / wanted.norm())
+        bound = float((close - wanted).norm() / wanted.norm())
+        assert error < 1.25 * bound + 0.004, name
+
+
+def grad_of(tensor: Tensor) -> Tensor:
+    assert tensor.grad is not None
+    return tensor.grad
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

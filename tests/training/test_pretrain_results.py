@@ -29,7 +29,7 @@ def test_a_run_ends_with_a_model_and_its_figures(finished: Finished) -> None:
     assert told["steps"] == 20
     assert told["tokens"] > 20 * 200
     assert set(told["held_out"]) == {
-        "loss", "mlm_loss", "mlm_accuracy", "pair_loss", "pair_accuracy",
+        "loss", "mlm_loss", "mlm_accuracy", "nsp_loss", "nsp_accuracy",
     }  # fmt: skip
     assert told["parameters"] == BertForPreTraining.from_pretrained(out).num_parameters()
     assert re.search("has no cls.seq_relationship; it began at random", done.err)

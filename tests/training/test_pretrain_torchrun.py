@@ -19,38 +19,38 @@ ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12
 
 
-def silent(*glance: object) -> None:
+def silent(*told: object) -> None:
     pass
 
 
 def alone(text: Path, base: Path, out: Path) -> None:
-    """Train in this process. One row of the second width is less than two processes share."""
+    """Train in this process."""
     plan = Plan(
         texts=(str(text),), tokenizer=None, arch=str(base), objective="mlm+nsp",
-        budget=Budget(unit="steps", amount=STEPS), widths=(16, 64), batch_tokens=64, rate=1e-3,
+        budget=Budget(unit="steps", amount=STEPS), widths=(16, 64), batch_tokens=128, rate=1e-3,
         precision="fp32",
     )  # fmt: skip
-    pretrain(plan, out, Part(), reading=nullcontext(silent), training=nullcontext(silent))
+    pretrain(
+        plan, out, Part(), tell=silent, reading=nullcontext(silent), training=nullcontext(silent)
+    )
 
 
-def together(text: Path, base: Path, out: Path) -> str:
-    """Train by the command in two processes, and return what they printed."""
+def together(text: Path, base: Path, out: Path) -> "subprocess.CompletedProcess[str]":
+    """Train by the command in two processes."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     options = {
         "--arch": base, "--out": out, "--objective": "mlm+nsp", "--length": "16,64",
-        "--steps": STEPS, "--batch-tokens": 64, "--lr": 1e-3, "--precision": "fp32",
+        "--steps": STEPS, "--batch-tokens": 128, "--lr": 1e-3, "--precision": "fp32",
     }  # fmt: skip
     given = [str(part) for option in options.items() for part in option]
     command = [sys.executable, *torchrun, str(ROOT / "cloze.py"), "pretrain", str(text), "--json"]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, *given],
         env=os.environ | {"CLOZE_THREADS": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def losses(folder: Path, kind: str) -> dict[int, float]:
@@ -62,12 +62,17 @@ def losses(folder: Path, kind: str) -> dict[int, float]:
 def test_two_processes_are_one(corpus_file: Path, base_folder: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     alone(corpus_file, base_folder, one)
-    told = json.loads(together(corpus_file, base_folder, two))  # the first process alone speaks
+    done = together(corpus_file, base_folder, two)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)  # the first process alone speaks
     assert told["steps"] == STEPS
-    for kind in ("train", "held_out"):
-        expected = losses(one, kind)
-        assert losses(two, kind) == pytest.approx(expected, abs=1e-4)
-        assert STEPS in expected
+    expected = losses(one, "train")
+    assert losses(two, "train") == pytest.approx(expected, abs=1e-4)
+    assert STEPS in expected
+    # The clock decides which evaluations are left out, never the last.
+    expected, held_out = losses(one, "held_out"), losses(two, "held_out")
+    for step in {STEPS, *(expected.keys() & held_out.keys())}:
+        assert held_out[step] == pytest.approx(expected[step], abs=1e-4)
     found, wanted = (load_file(folder / "model.safetensors") for folder in (two, one))
     before = load_file(base_folder / "model.safetensors")
     assert found.keys() == wanted.keys()
@@ -76,3 +81,15 @@ def test_two_processes_are_one(corpus_file: Path, base_folder: Path, tmp_path: P
         # A key's bias adds the same to all scores of a query.
         moved = not torch.allclose(weight, before[name], atol=1e-3, rtol=0)
         assert moved or name.endswith("key.bias"), name
+
+
+@pytest.mark.slow
+def test_where_the_first_is_refused_the_others_leave_without_a_word(
+    corpus_file: Path, base_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    done = together(corpus_file, base_folder, tmp_path)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if "cloze: " in line]
+    assert len(lines) == 1, done.stderr
+    assert "holds something and no run of training" in lines[0]

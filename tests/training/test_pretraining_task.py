@@ -130,8 +130,8 @@ def test_a_process_without_rows_adds_nothing(
 ) -> None:
     task = small_task(text_shards, base_vocabulary)
     batch = next(task.steps(0, 0, Part(rank=9, world=10)))
-    assert (batch.rows, batch.counts) == ([], {"mlm": 0, "pair": 0})
-    assert task.backward(batch, {"mlm": 10.0, "pair": 0.0}) == {"mlm": 0.0, "pair": 0.0}
+    assert (batch.rows, batch.counts) == ([], {"mlm": 0})
+    assert task.backward(batch, {"mlm": 10.0}) == {"mlm": 0.0}
     assert not gradients(task.model)
 
 
@@ -150,7 +150,7 @@ def test_a_batch_of_pairs_alone_has_gradients_that_an_optimiser_takes(
         dtype=torch.float32,
         device="cpu",
     )
-    batch = next(each for each in task.steps(0, 0, Part()) if each.counts["pair"])
+    batch = next(each for each in task.steps(0, 0, Part()) if each.counts["sop"])
     assert batch.counts["mlm"] == 0
     loss, found = trained(task, batch)
     assert loss > 0
@@ -172,9 +172,9 @@ def test_an_evaluation_is_the_mean_over_the_texts_held_out(
     assert figures == pytest.approx(large.evaluate(), rel=1e-5)
     names = {"loss", "mlm_loss", "mlm_accuracy"}
     if pairing:
-        names |= {"pair_loss", "pair_accuracy"}
-        assert figures["loss"] == pytest.approx(figures["mlm_loss"] + figures["pair_loss"])
-        assert 0 <= figures["pair_accuracy"] <= 1
+        names |= {f"{pairing}_loss", f"{pairing}_accuracy"}
+        assert figures["loss"] == pytest.approx(figures["mlm_loss"] + figures[f"{pairing}_loss"])
+        assert 0 <= figures[f"{pairing}_accuracy"] <= 1
     assert set(figures) == names
     # A model that knows nothing.
     assert figures["mlm_loss"] == pytest.approx(math.log(base_vocabulary.size), rel=0.1)
@@ -194,7 +194,7 @@ def test_an_evaluation_of_one_document_asks_for_no_second_one(
     figures = small_task(shards, base_vocabulary, pairing="nsp").evaluate()
     assert set(figures) == {"loss", "mlm_loss", "mlm_accuracy"}
     figures = small_task(shards, base_vocabulary, pairing="sop").evaluate()
-    assert set(figures) > {"pair_loss"}
+    assert set(figures) > {"sop_loss"}
 
 
 def test_phases_begin_at_their_shares_with_rows_of_their_width(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from indexer.errors import ClozeError
-from training.run_folder import NAME, finish_run, open_run
+from indexer.lock import LockedError
+from training.run_folder import NAME, check_run, finish_run, locked_run, open_run
 
 SETTINGS: dict[str, Any] = {"--lr": 0.001, "--seed": 3, "--length": "16,64", "--duplicates": None}
 RESULT = {"steps": 20, "held_out": {"loss": 1.5}}
@@ -83,3 +84,35 @@ def test_settings_come_back_from_json_as_they_were(tmp_path: Path) -> None:
     open_run(tmp_path, settings)
     assert json.loads((tmp_path / NAME).read_text())["settings"] == settings
     assert open_run(tmp_path, settings).result is None
+
+
+def test_a_look_at_a_folder_writes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert check_run(folder, SETTINGS) is None
+    assert not folder.exists()
+    open_run(folder, SETTINGS)
+    partial = {name: value for name, value in SETTINGS.items() if name != "--seed"}
+    found = check_run(folder, partial, unknown=frozenset({"--seed"}))
+    assert found
+    assert found.result is None
+    with pytest.raises(ClozeError, match="--seed 3, and now None"):
+        check_run(folder, partial)
+    with pytest.raises(ClozeError, match=r"begun with --lr 0\.001, and now 1:"):
+        check_run(folder, partial | {"--lr": 1}, unknown=frozenset({"--seed"}))
+
+
+def test_a_locked_run_keeps_others_out_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.run_folder._WAIT_SECONDS", 0.0)
+    folder = tmp_path / "run"
+    with locked_run(folder):
+        run = open_run(folder, SETTINGS)  # a lock is no occupant
+        with (
+            pytest.raises(LockedError, match=r"is being written by process \d+"),
+            locked_run(folder),
+        ):
+            pytest.fail("two are in")
+    with locked_run(folder):
+        finish_run(run, RESULT)
+        assert set(files(folder)) == {NAME}

@@ -36,6 +36,15 @@ def restored(sequence: Sequence) -> NDArray[np.int64]:
     return np.where(sequence.labels != -100, sequence.labels, sequence.ids)
 
 
+def is_inside(ids: tuple[int, ...], runs: set[tuple[int, ...]]) -> bool:
+    """Tell whether ids stand side by side in one of the runs."""
+    return any(
+        run[start : start + len(ids)] == ids
+        for run in runs
+        for start in range(len(run) - len(ids) + 1)
+    )
+
+
 def same(left: Sequence, right: Sequence) -> bool:
     return left.pair == right.pair and all(
         np.array_equal(getattr(left, name), getattr(right, name))
@@ -72,9 +81,9 @@ def test_a_pair_is_two_segments_that_end_with_sep_each(
         a, b = tuple(text[1:border].tolist()), tuple(text[border + 1 : end].tolist())
         assert (each.pair == -100) == (not b)
         if each.pair == 0:
-            assert a + b in runs, "0 is for what follows"
+            assert is_inside(a + b, runs), "0 is for what follows"
         if each.pair == 1 and pairing == "sop":
-            assert b + a in runs
+            assert is_inside(b + a, runs)
         labels.append(each.pair)
     asked = [label for label in labels if label != -100]
     assert len(asked) > 100
@@ -139,8 +148,7 @@ def test_a_cut_piece_is_the_beginning_of_its_sequence(
     ]
     for cut in (1, 9, WIDTH - 4):
         for whole, piece in zip(make(source, long), make(source, long, cut), strict=True):
-            assert len(piece.ids) <= len(whole.ids) - cut or pairing == "nsp"
-            assert len(piece.ids) <= WIDTH - cut
+            assert len(piece.ids) == min(len(whole.ids), WIDTH - cut)
             assert piece.ids[-1] == base_vocabulary.sep
             first = int(np.flatnonzero(piece.ids == base_vocabulary.sep)[0])
             assert piece.ids[:first].tolist() == whole.ids[:first].tolist()

@@ -208,6 +208,12 @@ def test_measures_by_hand(make: Make, tmp_path: Path) -> None:
     assert found.round_trip == 0.5
 
 
+def test_a_text_without_any_token_is_measured(make: Make, tmp_path: Path) -> None:
+    make()
+    found = measure(Tokenizer.from_file(str(tmp_path / "made" / "tokenizer.json")), ["\u200b"])
+    assert (found.tokens, found.unknown_rate, found.tokens_per_word) == (0, 0, 0)
+
+
 def test_the_alphabet_is_the_fewest_that_cover_nearly_all() -> None:
     assert choose_alphabet(Counter({"a": 50_000, "z": 49_990, "é": 10})) == ["a", "z", "é"]
     assert choose_alphabet(Counter({"a": 50_000, "z": 49_995, "é": 5})) == ["a", "z"]

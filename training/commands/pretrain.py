@@ -22,12 +22,14 @@ from training.commands.reading import reading_bar
 
 if TYPE_CHECKING:
     from training.loop.meter import Glance, Show
+    from training.loop.parts import Part
     from training.loop.schedule import Budget
     from training.pretrain import Pretrained
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _DEFAULT_BUDGET = "30m"
 _LINE_SECONDS = 10.0
+_SIGNALLED = 128  # what a shell adds to a signal's number
 
 
 def pretrain(
@@ -59,8 +61,12 @@ def pretrain(
         str | None,
         typer.Option(help="Time of training alone: 3m, 2h [default: 30m]"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, for a --budget")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens, for a --budget")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Train so many steps, instead of --budget")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="Train so many tokens, instead of --budget")
+    ] = None,
     length: Annotated[
         str, typer.Option(help="Tokens of a row, or of 90% of the budget and of the rest")
     ] = "128,512",
@@ -102,52 +108,82 @@ def pretrain(
     """
     from training.loop.parts import part_of_environment, threads_each
 
-    check_installed()
-    wanted = _budget(budget, steps, tokens)
     part = part_of_environment()
-    from indexer.threads import budget as budget_threads
+    with _spoken_once(part):
+        check_installed()
+        wanted = _budget(budget, steps, tokens)
+        from indexer.threads import budget as budget_threads
 
-    budget_threads(threads_each(threads), patient=True)
-    from pathlib import Path
+        budget_threads(threads_each(threads), patient=True)
+        from pathlib import Path
 
-    from training.masking import Rates
-    from training.pretrain import Plan
-    from training.pretrain import pretrain as run
-    from training.text import Reading
+        from training.masking import Rates
+        from training.pretrain import Plan
+        from training.pretrain import pretrain as run
+        from training.text import Reading
 
-    masked, random = _shares(mask_shares)
-    plan = Plan(
-        texts=tuple(text),
-        tokenizer=tokenizer,
-        arch=arch,
-        objective=objective,
-        budget=wanted,
-        widths=_widths(length),
-        masking=masking,
-        rates=Rates(chosen=mask_rate, masked=masked, random=random),
-        duplicates=duplicates,
-        batch_tokens=batch_tokens,
-        rate=_rate(lr),
-        seed=seed,
-        precision=precision,
-        device=resolve_device(device),
-        reading=Reading(title=title_field, text=text_field, skip_bad=skip_bad),
-    )
-    quiet = json or not part.is_first
-    done = run(
-        plan,
-        Path(out),
-        part,
-        reading=reading_bar("read", "tokens", quiet=quiet),
-        training=training_bar(quiet=quiet),
-    )
+        masked, random = _shares(mask_shares)
+        plan = Plan(
+            texts=tuple(text),
+            tokenizer=tokenizer,
+            arch=arch,
+            objective=objective,
+            budget=wanted,
+            widths=_widths(length),
+            masking=masking,
+            rates=Rates(chosen=mask_rate, masked=masked, random=random),
+            duplicates=duplicates,
+            batch_tokens=batch_tokens,
+            rate=_rate(lr),
+            seed=seed,
+            precision=precision,
+            device=_device(device),
+            reading=Reading(title=title_field, text=text_field, skip_bad=skip_bad),
+        )
+        quiet = json or not part.is_first
+        done = run(
+            plan,
+            Path(out),
+            part,
+            tell=notice,
+            reading=reading_bar("read", "tokens", quiet=quiet),
+            training=training_bar(quiet=quiet),
+        )
     if part.is_first:
-        for line in done.notices:
-            notice(line)
         if json:
             emit({"model": out, "trained": done.trained} | dict(done.result))
         else:
             _tell(out, done)
+
+
+@contextmanager
+def _spoken_once(part: "Part") -> "Iterator[None]":
+    """Let the first process alone say why a run ends; a stop is one line, as for all commands."""
+    from indexer.errors import ClozeError
+    from training.loop.interruption import StoppedError
+
+    try:
+        yield
+    except StoppedError as stopped:
+        if part.is_first:
+            notice("cloze: stopped; what was acknowledged is kept, the same command continues")
+        raise typer.Exit(_SIGNALLED + stopped.number) from stopped
+    except ClozeError as error:
+        if part.is_first:
+            raise
+        raise typer.Exit(error.exit_code) from error
+
+
+def _device(device: str) -> str:
+    from indexer.errors import ClozeError
+
+    found = resolve_device(device)
+    if found == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ClozeError("--device is cuda, and torch finds no GPU here; choose cpu or auto")
+    return found
 
 
 def _budget(time: str | None, steps: int | None, tokens: int | None) -> "Budget":

@@ -21,7 +21,7 @@ def draw_curve(events: Sequence[Mapping[str, Any]], path: Path) -> None:
     A dashed line stands where a phase begins; the last held-out loss is written at its point.
     """
     train = [event for event in events if event["kind"] == "train"]
-    held_out = [event for event in events if event["kind"] == "held_out"]
+    held_out = [event for event in events if event["kind"] == "held_out" and "loss" in event]
     if not train:
         return
 

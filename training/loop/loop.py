@@ -15,22 +15,24 @@ from training.loop.interruption import Interruption
 from training.loop.journal import Journal
 from training.loop.meter import Meter, Show
 from training.loop.optimiser import make_optimiser
-from training.loop.parts import Part, first_says, sum_gradients, sum_over
+from training.loop.parts import Part, sum_gradients, sum_over
 from training.loop.schedule import Budget, learning_rate
 from training.loop.task import Step, Task
+from training.loop.trend import Trend
 
-# A loss has run away when its smoothed mean is so much above what it was after the first steps.
-_RUNAWAY = 1.5
-_FIRST_STEPS = 20
-_SMOOTHING = 0.9
+CHECKPOINTS = "checkpoints"
+# Between two evaluations there are so many times the seconds that one takes, so that a slow one
+# doesn't take the time of the training.
+_EVALUATION_PAUSE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSettings:
     """How to train; shares are of the budget, seconds of the wall clock.
 
-    A held-out evaluation runs every `evaluate` of the budget, a line of the journal is written
-    every `journal` steps, a checkpoint at least every `save_seconds`, and `keep` are kept.
+    A held-out evaluation runs every `evaluate` of the budget, seldomer where it takes long, a line
+    of the journal is written every `journal` steps, a checkpoint at least every `save_seconds`, and
+    `keep` are kept.
     """
 
     budget: Budget
@@ -47,12 +49,10 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Where training ended, and this process's seconds: waiting for data, and in all."""
+    """Where training ended, and the held-out figures there, empty but in the first process."""
 
     state: State
     figures: dict[str, float]
-    waited: float
-    seconds: float
 
 
 class Loop:
@@ -80,7 +80,8 @@ class Loop:
         self._interruption = Interruption()
         self._stopping = False
         self._figures: dict[str, float] = {}
-        self.checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
+        self._evaluated = (-math.inf, 0.0)  # when the last one ended, and its seconds
+        self.checkpoints = Checkpoints(folder / CHECKPOINTS, settings.keep)
         self.state, self.notices = self.checkpoints.restore(task.model, self._optimiser)
         self._saved = time.monotonic()
 
@@ -88,9 +89,11 @@ class Loop:
         """Train until the budget is used up, and keep a checkpoint of the end.
 
         Raises:
-            ClozeError: a loss is no number or has run away; the line names the step's texts and
-                the last good checkpoint.
+            ClozeError: a loss is no number or has run away, and the line names the step's texts and
+                the last good checkpoint; or the processes begin at different steps.
+            StoppedError: a signal asked to stop; a checkpoint of the state is on disk.
         """
+        self._check_together()
         with ExitStack() as stack:
             journal = None
             if self._part.is_first:
@@ -99,17 +102,29 @@ class Loop:
             while not self._stopping and (share := self._share()) < 1:
                 self._run_phase(self._task.phase(share), journal, show)
             self._save()
+        if self._stopping or self._interruption.asked:
+            raise self._interruption.error()
         if self._part.is_first and not self._figures:
             self._figures = self._task.evaluate()
-        return Outcome(
-            state=self.state, figures=self._figures, waited=self._meter.waited,
-            seconds=self._meter.seconds,
-        )  # fmt: skip
+        return Outcome(state=self.state, figures=self._figures)
+
+    def _check_together(self) -> None:
+        """Check that all processes have restored the same step."""
+        part = self._part
+        own = {str(rank): self.state.step * float(rank == part.rank) for rank in range(part.world)}
+        steps = sorted({int(step) for step in sum_over(part, own, self._device).values()})
+        if len(steps) > 1:
+            raise ClozeError(
+                f"the processes found different checkpoints in {self.checkpoints.folder}, of the "
+                f"steps {', '.join(map(str, steps))}; give all of them the same folder, or delete "
+                "what is damaged"
+            )
 
     def _run_phase(self, phase: int, journal: Journal | None, show: Show) -> None:
         """Run steps until the phase ends or a stop is asked for."""
         if phase != self.state.phase:
-            self.state.phase, self.state.position = phase, 0
+            # A wider row's loss is another: what it is compared with begins anew.
+            self.state.phase, self.state.position, self.state.trend = phase, 0, Trend()
         with closing(self._task.steps(phase, self.state.position, self._part)) as steps:
             while not self._stopping and (share := self._share()) < 1:
                 if self._task.phase(share) != phase:
@@ -118,7 +133,7 @@ class Loop:
                 if journal:
                     self._note(journal, share)
                     show(self._meter.glance(self.state, self._share(), loss))
-                if time.monotonic() - self._saved >= self._settings.save_seconds:
+                if self._save_is_due():
                     self._save()
 
     def _step(self, steps: Generator[Step], share: float) -> float:
@@ -129,7 +144,7 @@ class Loop:
         counts = sum_over(self._part, dict(step.counts), self._device)
         sums = sum_over(self._part, self._task.backward(step, counts), self._device)
         sum_gradients(self._part, self._parameters)
-        losses = {name: sums[name] / max(1.0, counts[name]) for name in sums}
+        losses = {name: sums[name] / counts[name] for name in sums if counts[name]}
         losses["loss"] = sum(losses.values())
         norm = float(clip_grad_norm_(self._parameters, self._settings.clip))
         self._check(step, losses["loss"], norm)
@@ -138,31 +153,38 @@ class Loop:
             group["lr"] = rate
         self._optimiser.step()
         self._optimiser.zero_grad()
-        seconds = self._meter.end(step.tokens, losses | {"norm": norm, "rate": rate})
-        self.state.step += 1
-        self.state.tokens += step.tokens
-        self.state.position = step.position
-        asked = float(self._interruption.asked)
-        seconds, asked = first_says(self._part, [seconds, asked], self._device)
-        self.state.seconds += seconds
-        self._stopping = bool(asked)
+        self._count(step, self._meter.end(step.tokens, losses | {"norm": norm, "rate": rate}))
         return losses["loss"]
 
+    def _count(self, step: Step, seconds: tuple[float, float]) -> None:
+        """Count a step: the first process's clock counts, and any process may ask to stop."""
+        state, is_first = self.state, self._part.is_first
+        own = dict(zip(("seconds", "waited"), seconds if is_first else (0.0, 0.0), strict=True))
+        told = sum_over(
+            self._part, own | {"asked": float(self._interruption.asked)}, self._device
+        )  # fmt: skip
+        state.step += 1
+        state.tokens += step.tokens
+        state.position = step.position
+        state.seconds += told["seconds"]
+        state.waited += told["waited"]
+        self._stopping = bool(told["asked"])
+
     def _check(self, step: Step, loss: float, norm: float) -> None:
-        """Stop where going on would spoil the model; follow the smoothed loss."""
-        state = self.state
-        kept = (1 - _SMOOTHING) * loss
-        state.smoothed = loss if state.smoothed is None else _SMOOTHING * state.smoothed + kept
-        if state.step == _FIRST_STEPS:
-            state.first = state.smoothed
-        runaway = state.first is not None and state.smoothed > _RUNAWAY * state.first
-        if math.isfinite(loss) and math.isfinite(norm) and not runaway:
+        """Stop where going on would spoil the model."""
+        trend = self.state.trend
+        is_number = math.isfinite(loss) and math.isfinite(norm)
+        if is_number:
+            trend.follow(loss)
+        if is_number and not trend.has_diverged:
             return
-        found = f"{state.smoothed:.3g}, from {state.first:.3g}" if runaway else f"{loss:.3g}"
+        found = f"{loss:.3g}"
+        if is_number:
+            found = f"{trend.smoothed:.3g} in the mean, and has been {trend.lowest:.3g}"
         newest = self.checkpoints.newest()
         last = f"{newest} is the last good one" if newest else "there is no checkpoint yet"
         raise ClozeError(
-            f"the loss ran away at step {state.step + 1} ({step.name}): it is {found}, its "
+            f"the loss ran away at step {self.state.step + 1} ({step.name}): it is {found}, its "
             f"gradient's norm {norm:.3g}; {last}: train into another folder with a lower --lr"
         )
 
@@ -174,10 +196,22 @@ class Loop:
         if state.step % settings.journal == 0 or share >= 1:
             figures = facts | self._meter.take_losses() | {"tokens_per_second": self._meter.rate}
             journal.write("train", state.step, figures)
-        if share >= 1 or self._evaluations(share) > self._evaluations(before):
-            self._figures = self._task.evaluate()
+        if share >= 1 or self._evaluation_is_due(before, share):
+            self._evaluate()
             journal.write("held_out", state.step, facts | self._figures)
             journal.draw()
+
+    def _evaluate(self) -> None:
+        begun = time.monotonic()
+        self._figures = self._task.evaluate()
+        ended = time.monotonic()
+        self._evaluated = ended, ended - begun
+
+    def _evaluation_is_due(self, before: float, share: float) -> bool:
+        """Tell whether one is due, and the last was so long ago that training had most of it."""
+        ended, took = self._evaluated
+        rested = time.monotonic() - ended >= _EVALUATION_PAUSE * took
+        return rested and self._evaluations(share) > self._evaluations(before)
 
     def _evaluations(self, share: float) -> int:
         """Return how many evaluations are due; 0.15 / 0.05 is a little less than 3."""
@@ -188,6 +222,11 @@ class Loop:
         return self._settings.budget.share(
             steps=state.step, tokens=state.tokens, seconds=state.seconds
         )
+
+    def _save_is_due(self) -> bool:
+        """Tell whether it is time; while the loss is too high, the last good state is kept."""
+        due = time.monotonic() - self._saved >= self._settings.save_seconds
+        return due and not self.state.trend.above
 
     def _save(self) -> None:
         if self._part.is_first and self.state.step:

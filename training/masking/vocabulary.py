@@ -19,6 +19,7 @@ class Vocabulary:
 
     `special` is True for ids that text never asks a model for: special tokens, [UNK] among them,
     and ids below `size` that no token has. `starts_word` is False for pieces such as "##ing".
+    `marks` is True for what has neither a letter nor a digit, as a full stop.
     `ordinary` holds the ids that aren't special, ascending.
     """
 
@@ -29,6 +30,7 @@ class Vocabulary:
     pad: int
     special: NDArray[np.bool_]  # [size]
     starts_word: NDArray[np.bool_]  # [size]
+    marks: NDArray[np.bool_]  # [size]
     ordinary: NDArray[np.int64] = field(init=False)  # [size - special ones]
 
     def __post_init__(self) -> None:
@@ -66,10 +68,12 @@ class Vocabulary:
         starts = np.ones(len(special), dtype=np.bool_)
         prefix = model.continuing_subword_prefix
         starts[[number for token, number in ids.items() if token.startswith(prefix)]] = False
+        marks = np.zeros(len(special), dtype=np.bool_)
+        marks[[n for token, n in ids.items() if not any(map(str.isalnum, token))]] = True
         mask, first, sep, pad = (ids[name] for name in NEEDED)
         return cls(
             size=len(special), mask=mask, cls=first, sep=sep, pad=pad,
-            special=special, starts_word=starts,
+            special=special, starts_word=starts, marks=marks,
         )  # fmt: skip
 
 

@@ -20,17 +20,27 @@ _TINY = torch.finfo(torch.float32).tiny
 
 
 class _VocabularyLoss(torch.autograd.Function):
-    """Cross-entropy that holds one array as large as the vocabulary's scores, not four."""
+    """Cross-entropy that holds one array as large as the vocabulary's scores, not four.
+
+    Where the label's share is more than half, what is left to the others is their sum, not 1 less
+    the share: in bf16 a share of .999 is 1, and nothing would be left to learn.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, words: Tensor, bias: Tensor, labels: Tensor) -> Tensor:  # noqa: ANN401 - torch's own type of context
         scores = torch.mm(hidden, words.t()).add_(bias)  # [places, vocabulary]
         shares = torch.softmax(scores, -1, out=scores)
         chosen = (torch.arange(len(labels), device=labels.device), labels)
-        loss = -shares[chosen].float().clamp_min(_TINY).log().sum()
-        shares[chosen] -= 1
+        share = shares[chosen]
+        shares[chosen] = 0
+        others = shares.sum(-1)  # added up in float32, and rounded once
+        is_likely = share > 0.5
+        shares[chosen] = torch.where(is_likely, -others, share - 1)
         ctx.save_for_backward(hidden, words, shares)
-        return loss
+        logs = torch.where(
+            is_likely, torch.log1p(-others.float()), share.float().clamp_min(_TINY).log()
+        )
+        return -logs.sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401 - torch's own type of context

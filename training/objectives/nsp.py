@@ -23,8 +23,8 @@ def next_sentence(runs: "Runs", number: int, rng: Generator, *, vocabulary: Voca
 
     The loss is the cross-entropy of the label given the vector of [CLS], L = -log p(label | A, B)
     (Devlin et al. 2019, section 3.1). That stretch begins and ends as what it stands for: at a
-    border of sentences, or inside of one. It is the longest such in its run, as long as what it
-    stands for or shorter, so that neither length nor punctuation tells the label.
+    border of sentences or inside of one, with a mark or without. It is the longest such in its run,
+    at most as long as what it stands for, so that neither length nor punctuation tells the label.
 
     Raises:
         ClozeError: all runs are of one document.
@@ -40,7 +40,9 @@ def next_sentence(runs: "Runs", number: int, rng: Generator, *, vocabulary: Voca
     for _ in range(_TRIES):
         other = _of_another_document(runs, run.document, rng)
         starts = _edges(other, begin=True) if by_sentence else word_starts(other, vocabulary)
-        found = _longest(other.ids, starts, _stops(other, run.ends_sentence), len(b), rng)
+        stops = _stops(other, run.ends_sentence)
+        stops = stops[vocabulary.marks[other.ids[stops - 1]] == vocabulary.marks[b[-1]]]
+        found = _longest(other.ids, starts, stops, len(b), rng)
         if len(found):
             return Pair(a=a, b=found, label=DOES_NOT)
     return Pair(a=a, b=other.ids[: len(b)], label=DOES_NOT)

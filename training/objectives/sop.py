@@ -17,12 +17,14 @@ def sentence_order(runs: "Runs", number: int, rng: Generator, *, vocabulary: Voc
 
     The loss is the cross-entropy of the label given the vector of [CLS], L = -log p(label | A, B)
     (Lan et al. 2020, ALBERT, section 3.1). Both parts are of one text, so topic doesn't tell; and
-    parts of sentences at the run's ends are left out, so that both begin and end alike and
-    punctuation doesn't tell either. The label is unasked where there are no two whole sentences,
-    unless the run is all inside of one: then it is split where a word begins.
+    parts of sentences at the run's ends are left out, and both end with a mark or both without one
+    (as a title does), so that punctuation doesn't tell either. The label is unasked where the run
+    can't be split so. A run inside of one sentence is split where a word begins.
     """
     run = runs[number]
     begin, end, places = _parts(run, vocabulary)
+    marks = vocabulary.marks[run.ids]
+    places = places[marks[places - 1] == marks[end - 1]]
     if not len(places):
         return Pair(a=run.ids, b=run.ids[:0], label=UNASKED)
     a, b = split_at(places, run.ids[:end], rng)

@@ -12,6 +12,7 @@ from torch.optim import AdamW
 
 from training.loop.checkpoints import Checkpoints, State
 from training.loop.optimiser import make_optimiser, optimiser_state
+from training.loop.trend import Trend
 
 
 def model_after(steps: int) -> tuple[nn.Module, AdamW]:
@@ -43,8 +44,9 @@ def names(folder: Path) -> list[str]:
 
 def test_all_of_a_state_comes_back(tmp_path: Path) -> None:
     state = State(
-        step=7, tokens=123, seconds=0.1 + 0.2, phase=1, position=99, smoothed=1 / 3, first=2.5
-    )
+        step=7, tokens=123, seconds=0.1 + 0.2, waited=0.1, phase=1, position=99,
+        trend=Trend(steps=7, smoothed=1 / 3, first=2.5, lowest=0.3, above=2),
+    )  # fmt: skip
     model, optimiser = model_after(7)
     Checkpoints(tmp_path).save(state, model, optimiser)
     random = torch.rand(5)
@@ -79,10 +81,45 @@ def test_the_newest_are_kept_and_nothing_else_lies_about(tmp_path: Path) -> None
     assert checkpoints.newest() is None
 
 
-def test_a_step_is_saved_again_over_itself(tmp_path: Path) -> None:
-    checkpoints = saved(tmp_path, 3, 3)
+def test_a_step_that_is_on_disk_is_not_written_again(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 3)
+    folder = tmp_path / "checkpoints" / "step-000000003"
+    before = folder.stat().st_ino
+    checkpoints.save(State(step=3), *model_after(3))
+    again = Checkpoints(tmp_path / "checkpoints")
+    again.restore(*model_after(0))
+    again.save(State(step=3), *model_after(3))
+    assert folder.stat().st_ino == before
     assert names(tmp_path) == ["step-000000003"]
-    assert checkpoints.restore(*model_after(0))[0].step == 3
+    # One that is damaged is: the run began anew and has come as far.
+    os.truncate(folder / "model.safetensors", 10)
+    again.restore(*model_after(0))
+    again = Checkpoints(tmp_path / "checkpoints")
+    again.restore(*model_after(0))
+    again.save(State(step=3), *model_after(3))
+    assert Checkpoints(tmp_path / "checkpoints").restore(*model_after(0))[0].step == 3
+
+
+@pytest.mark.parametrize("damaged", [[8, 9], [9], [4, 8, 9]])
+def test_after_damaged_ones_the_new_are_kept(tmp_path: Path, damaged: list[int]) -> None:
+    saved(tmp_path, 4, 8, 9, keep=3)
+    for step in damaged:
+        os.truncate(tmp_path / "checkpoints" / f"step-{step:09d}" / "model.safetensors", 10)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    state, notices = checkpoints.restore(*model_after(0))
+    assert len(notices) == len(damaged)
+    good = [step for step in (4, 8, 9) if step not in damaged]
+    assert state.step == max(good, default=0)
+    newest = checkpoints.newest()
+    assert (newest and newest.name) == (f"step-{good[-1]:09d}" if good else None)
+    for step in (state.step + 1, state.step + 2):
+        written = checkpoints.save(State(step=step), *model_after(step))
+        assert checkpoints.newest() == written
+        assert Checkpoints(tmp_path / "checkpoints").restore(*model_after(0)) == (
+            State(step=step), [],
+        )  # fmt: skip
+    kept = (state.step + 1, state.step + 2)
+    assert names(tmp_path) == [f"step-{step:09d}" for step in kept]
 
 
 def test_what_a_kill_left_half_written_is_not_seen_and_is_cleared_away(tmp_path: Path) -> None:

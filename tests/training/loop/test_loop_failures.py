@@ -85,14 +85,15 @@ def test_a_loss_that_grows_far_above_its_first_stops_too(
 
     loop = loop_of(task, tmp_path, rate=1e-5)
     with pytest.raises(
-        ClozeError, match=r"ran away at step (\d+) .* it is \S+, from \S+,"
+        ClozeError, match=r"ran away at step (\d+) .* it is \S+ in the mean, and has been \S+, "
     ) as stopped:
         loop.run(poison(task, 30, spoil))
     step = int(re.findall(r"at step (\d+)", str(stopped.value))[0])
-    assert 31 <= step < 45
+    assert 50 <= step < 55
     newest = loop.checkpoints.newest()
     assert newest is not None
-    assert newest.name == f"step-{step - 1:09d}"
+    # None has been written since the loss is so high.
+    assert int(newest.name.removeprefix("step-")) == step - 20
     assert str(newest) in str(stopped.value)
     assert_good(newest, base_vocabulary)
 

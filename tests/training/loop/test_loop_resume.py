@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.training.small import small_task
+from training.loop.interruption import StoppedError
 from training.loop.journal import read_journal
 from training.loop.loop import Loop, LoopSettings, Outcome
 from training.loop.meter import Glance, Show
@@ -123,15 +124,18 @@ def test_twenty_steps_are_ten_and_ten(
     assert whole.state.phase == 1
 
 
-def test_the_journal_tells_every_step_and_phase(make: Make, tmp_path: Path) -> None:
+def test_the_journal_tells_every_step_and_phase(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loop.loop._EVALUATION_PAUSE", 0.0)
     _, outcome = end(loop_of(make(), tmp_path, journal=3, evaluate=0.1))
     events = list(read_journal(tmp_path))
     train = [event for event in events if event["kind"] == "train"]
     assert [event["step"] for event in train] == [3, 6, 9, 12, 15, 18, 20]
     assert [event["phase"] for event in train] == [0] * 6 + [1]
     for event in train:
-        assert event["loss"] == pytest.approx(event["mlm"] + event["pair"])
-        assert min(event["mlm"], event["pair"]) > 0
+        assert event["loss"] == pytest.approx(event["mlm"] + event["nsp"])
+        assert min(event["mlm"], event["nsp"]) > 0
         assert event["tokens_per_second"] > 0
         assert 0 < event["rate"] <= 1e-3
         assert event["norm"] > 0
@@ -158,7 +162,7 @@ def test_a_finished_run_takes_no_further_step(make: Make, tmp_path: Path) -> Non
     assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_obeyed_after_a_step_and_what_was_done_is_kept(
     make: Make,
     undisturbed: tuple[Path, dict[str, Tensor], Outcome],
@@ -171,18 +175,70 @@ def test_a_signal_is_obeyed_after_a_step_and_what_was_done_is_kept(
     try:
 
         def press(glance: Glance) -> None:
-            assert not got, "the signal came before the state was saved"
+            assert glance.step <= 8
             if glance.step == 7:
                 signal.raise_signal(number)
 
-        loop_of(make(), tmp_path / "run", save_seconds=1000.0).run(press)
-        assert got == [number]
+        # A run that was stopped must never be taken for one that is finished.
+        with pytest.raises(StoppedError) as stopped:
+            loop_of(make(), tmp_path / "run", save_seconds=1000.0).run(press)
+        assert stopped.value.number == number
+        assert not got
         loop = loop_of(make(), tmp_path / "run")
         assert loop.state.step == 8
         found, _ = end(loop)
     finally:
         signal.signal(number, before)
     assert_same(found, expected)
+
+
+def test_an_ignored_signal_stops_nothing(make: Make, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+
+        def hang_up(glance: Glance) -> None:
+            if glance.step == 3:
+                signal.raise_signal(signal.SIGHUP)
+
+        _, outcome = end(loop_of(make(), tmp_path), hang_up)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert outcome.state.step == STEPS
+
+
+def test_a_slow_evaluation_has_a_tenth_of_the_time(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return now
+
+    def evaluate() -> dict[str, float]:
+        nonlocal now
+        now += 0.5
+        return {"loss": 1.0}
+
+    def tick(glance: Glance) -> None:
+        nonlocal now
+        now += 1.0
+
+    monkeypatch.setattr("training.loop.loop.time", Clock)
+    task = make()
+    monkeypatch.setattr(task, "evaluate", evaluate)
+    end(loop_of(task, tmp_path, save_seconds=1e9, evaluate=0.05), tick)
+    # One is due at every step; there are five steps' seconds between two of them, and a last one.
+    assert list(losses(tmp_path, "held_out")) == [1, 6, 11, 16, 20]
+
+
+def test_a_wider_phase_is_compared_with_itself(make: Make, tmp_path: Path) -> None:
+    loop = loop_of(make(), tmp_path)
+    end(loop)
+    # Two of twenty steps have been at the second width.
+    assert (loop.state.phase, loop.state.trend.steps) == (1, 2)
 
 
 def test_a_second_signal_acts_at_once(make: Make, tmp_path: Path) -> None:
@@ -226,4 +282,4 @@ def test_a_budget_of_time_counts_training_alone(make: Make, tmp_path: Path) -> N
     assert len(seconds) == outcome.state.step
     # All but the last step began within the budget.
     assert seconds[-2] < 0.3 if len(seconds) > 1 else True
-    assert 0 <= outcome.waited <= outcome.seconds
+    assert 0 <= state["waited"] <= state["seconds"]

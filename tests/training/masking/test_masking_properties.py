@@ -23,7 +23,7 @@ def vocabulary() -> Vocabulary:
     ids = np.arange(SIZE)
     return Vocabulary(
         size=SIZE, pad=0, cls=2, sep=3, mask=MASK, special=ids < SPECIAL,
-        starts_word=(ids < SPECIAL) | (ids >= SPECIAL + PIECES),
+        starts_word=(ids < SPECIAL) | (ids >= SPECIAL + PIECES), marks=ids < 0,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def vocabulary() -> Vocabulary:
     ids = np.arange(SIZE)
     return Vocabulary(
         size=SIZE, pad=0, cls=2, sep=3, mask=MASK, special=ids < SPECIAL,
-        starts_word=ids % 4 > 0,
+        starts_word=ids % 4 > 0, marks=ids < 0,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.passages import sentences
 from training.shards import Runs, Shards
+from training.shards.files import RULES
 from training.shards.writing import write_shards
 
 
@@ -46,6 +47,12 @@ def whole(runs: Runs) -> dict[int, tuple[list[int], list[int]]]:
         borders.extend(len(ids) + border for border in run.borders.tolist())
         ids.extend(run.ids.tolist())
     return found
+
+
+@pytest.fixture(scope="module")
+def everything(shards: Shards) -> dict[int, tuple[list[int], list[int]]]:
+    """Of each document its tokens, and where its sentences begin."""
+    return whole(shards.runs(10**6)) | whole(shards.runs(10**6, held_out=True))
 
 
 def flat(sentences: list[list[int]]) -> tuple[list[int], list[int]]:
@@ -89,10 +96,19 @@ def test_equal_texts_are_on_one_side(shards: Shards, expected: list[list[list[in
 
 @settings(max_examples=25)
 @given(room=st.integers(1, 300), held_out=st.booleans())
-def test_runs_cut_each_document_at_every_room(shards: Shards, room: int, held_out: bool) -> None:
+def test_runs_cut_each_document_at_every_room(
+    shards: Shards,
+    everything: dict[int, tuple[list[int], list[int]]],
+    room: int,
+    held_out: bool,
+) -> None:
     runs = shards.runs(room, held_out=held_out)
     sizes: dict[int, list[int]] = {}
     for run in runs:
+        begin = sum(sizes.get(run.document, []))
+        ids, borders = everything[run.document]
+        assert run.begins_sentence == (begin in (0, *borders))
+        assert run.ends_sentence == (begin + len(run.ids) in (len(ids), *borders))
         sizes.setdefault(run.document, []).append(len(run.ids))
         assert all(0 < border < len(run.ids) for border in run.borders)
         assert (np.diff(run.borders) > 0).all()
@@ -100,6 +116,7 @@ def test_runs_cut_each_document_at_every_room(shards: Shards, room: int, held_ou
         assert own[:-1] == [room] * (len(own) - 1)
         assert 0 < own[-1] <= room
     numbers = np.arange(len(runs))
+    assert runs.tokens == sum(size for own in sizes.values() for size in own)
     assert runs.lengths(numbers).tolist() == [size for own in sizes.values() for size in own]
     assert runs.lengths(numbers[::-1]).tolist() == runs.lengths(numbers).tolist()[::-1]
 
@@ -164,6 +181,6 @@ def test_unfinished_shards_and_other_folders_are_refused(copy: Path, tmp_path: P
 
 def test_shards_of_other_rules_are_refused(copy: Path) -> None:
     seal = copy / "shards.json"
-    seal.write_text(seal.read_text().replace('"rules": 1', '"rules": 99'))
-    with pytest.raises(ClozeError, match="is of rules 99, this cloze writes 1"):
+    seal.write_text(seal.read_text().replace(f'"rules": {RULES}', '"rules": 99'))
+    with pytest.raises(ClozeError, match=f"is of rules 99, this cloze writes {RULES}"):
         Shards.open(copy)

@@ -11,10 +11,10 @@ from indexer.passages import sentence_ends
 from training.shards import words
 from training.shards.words import WordIds, encoder, reads_by_words
 
-# What the corpus readers leave: no control characters but line feed and tab.
 TEXTS = st.text(
-    st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t")
-    | st.sampled_from("aeéÀ ,.水火'-\u0301\u200b\u00a0İß"),
+    st.characters(exclude_categories=["Cs"])
+    | st.sampled_from("aeéÀ ,.水火'-\u0301\u200b\u00a0İß")
+    | st.sampled_from("a \0\t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x7f\x85"),
     max_size=60,
 )
 
@@ -26,6 +26,7 @@ def tokenizer(tokenizer_folder: Path) -> Tokenizer:
 
 @given(texts=st.lists(TEXTS, max_size=8))
 @example(texts=["the [SEP] cat", "[MASK]the", "", " ", "a" * 300 + " b"])
+@example(texts=["a bad\x0bword", "the\x1cre \x1f", "one\x85two three", "[SE\x0cP] first\x0cpage"])
 @example(texts=["\u0301 \u200b x", "\u00a0\u2028cat\u3000dog"])
 def test_words_looked_up_are_what_the_tokenizer_makes_of_the_text(
     tokenizer: Tokenizer, texts: list[str]
@@ -55,6 +56,7 @@ def test_tokenizers_that_look_beyond_a_word_read_whole_texts(
     assert reads_by_words(tokenizer)
     for part, other in (
         ("normalizer", normalizers.Lowercase()),
+        ("normalizer", normalizers.BertNormalizer(clean_text=False)),
         ("pre_tokenizer", pre_tokenizers.Metaspace()),
     ):
         changed = Tokenizer.from_file(str(tokenizer_folder / "tokenizer.json"))
