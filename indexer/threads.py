@@ -12,9 +12,7 @@ _VARIABLES = (
 )
 
 
-def budget(
-    threads: int | None = None, *, blas: int | None = None, patient: bool = False
-) -> int:
+def budget(threads: int | None = None, *, blas: int | None = None, patient: bool = False) -> int:
     """Fix the number of threads for torch, OpenVINO, FAISS, BLAS and tokenizers, and return it.
 
     An argument wins over `CLOZE_THREADS`, that over the processors this process may use. Call it

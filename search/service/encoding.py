@@ -30,7 +30,7 @@ class QueryEncoding:
     ) -> None:
         """Encode with what is served now, at most so many tokens at once.
 
-        `begin` hears of each search before its first queries are encoded.
+        `begin` hears of a search that waits alone, before its first queries are encoded.
         """
         self._served = served
         self._begin = begin
@@ -50,6 +50,9 @@ class QueryEncoding:
             self._hand_on(running)
             return []
         running = [each for each in running if self._tokenised(served, each)]
+        # Where several wait, the lane's work on one batch runs beside the encoder's on the next.
+        if len(running) == 1 and not running[0].vectors:
+            self._begin(running[0])
         most = min(self._batch_tokens, slice_tokens(served.encoder.device))
         self._encode(served.encoder, _first(running, most))
         going = [each for each in running if not each.future.done()]
@@ -70,7 +73,6 @@ class QueryEncoding:
             return False
         search.vectors, search.seal = {}, served.seal
         search.rows = dict(zip(search.dense, rows, strict=True))
-        self._begin(search)
         return True
 
     def _encode(self, encoder: "Encoder", chosen: "Sequence[Row]") -> None:
