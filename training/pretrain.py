@@ -1,46 +1,47 @@
 """Pretraining from text to a finished checkpoint folder: `cloze pretrain` as a function."""
 
-import difflib
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from indexer.caches import cache_home
 from indexer.errors import ClozeError
-from indexer.models import find_model
-from indexer.runtime.precision import has
-from training.architecture import POSITIONS, SIZES, load_model, new_model, read_limits
-from training.batches import check_rows
+from training.architecture import load_model, new_model
 from training.card import Origin, write_card
 from training.loop.checkpoints import Checkpoints
 from training.loop.loop import CHECKPOINTS, Loop, LoopSettings
 from training.loop.meter import Show
 from training.loop.parts import Part, first_goes, joined
-from training.loop.schedule import Budget
-from training.masking import MASKINGS, Rates, Vocabulary
-from training.pretraining import Phase, Pretraining, Size
+from training.masking import Vocabulary
+from training.plan import (
+    DTYPES,
+    Plan,
+    base_of,
+    check_fit,
+    check_parts,
+    corruption_of,
+    phases_of,
+    precision_of,
+    rate_of,
+    tokenizer_of,
+)
+from training.pretraining import Pretraining, Size
 from training.record import command_of, result_of, settings_of, text_setting
 from training.run_folder import Run, check_run, finish_run, locked_run, open_run
-from training.sequences import PAIRINGS, Corruption, room_for
+from training.sequences import Corruption
 from training.shards import Shards
 from training.shards.enough import check_enough
 from training.shards.writing import write_shards
-from training.text import Advance, Reading
-from training.tokenizer import open_tokenizer
+from training.text import Advance
 
 if TYPE_CHECKING:
     from transformers import BertForPreTraining
 
-# Of the budget, from where on the second width is trained (Devlin et al., 2019, appendix A.2).
-_SECOND_BEGINS = 0.9
 _TOKENS_AT_ONCE = 4096
 _DOCUMENTS_OF_PAIRS = 2
-_ALIKE = 0.8  # bert-smal is; bert-base-uncased, which a hub has, is not
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -55,43 +56,6 @@ _SENTENCE_FILES = (
     "1_Pooling",
     "2_Normalize",
 )
-
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-# Peaks of the learning rate, chosen by short runs for tiny to small, else as published.
-RATES = {
-    "bert-tiny": 2e-3,
-    "bert-mini": 1e-3,
-    "bert-small": 1e-3,
-    "bert-medium": 5e-4,
-    "bert-base": 2e-4,
-    "bert-large": 1e-4,
-}
-CONTINUED_RATE = 1e-4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to pretrain on what, and how; widths are in tokens with special ones, rising.
-
-    `tokenizer` is None where that of the checkpoint `arch` serves, `rate` None for the size's own.
-    """
-
-    texts: tuple[str, ...]
-    tokenizer: str | None
-    arch: str
-    objective: str
-    budget: Budget
-    widths: tuple[int, ...] = (128, 512)
-    masking: str = "token"
-    rates: Rates = field(default_factory=Rates)
-    duplicates: int | None = None
-    batch_tokens: int = 4096
-    rate: float | None = None
-    seed: int = 0
-    precision: str = "auto"
-    device: str = "cpu"
-    reading: Reading = field(default_factory=Reading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,16 +85,16 @@ def pretrain(
             there, or the loss ran away.
         StoppedError: a signal asked to stop; the same call goes on.
     """
-    base = _base(plan)
-    tokenizer = _tokenizer_folder(plan, base)
+    base = base_of(plan)
+    tokenizer = tokenizer_of(plan, base)
     vocabulary = Vocabulary.of(tokenizer)
-    corruption = _corruption(plan)
-    precision = _precision(plan)
-    phases = _phases(plan, corruption)
-    _check_fit(plan, base, vocabulary)
-    _check_parts(plan, part)
+    corruption = corruption_of(plan)
+    precision = precision_of(plan)
+    phases = phases_of(plan, corruption)
+    check_fit(plan, base, vocabulary)
+    check_parts(plan, part)
     settings = settings_of(
-        plan, tokenizer=tokenizer, base=base, rate=_rate(plan), precision=precision
+        plan, tokenizer=tokenizer, base=base, rate=rate_of(plan), precision=precision
     )
     with joined(part, plan.device), ExitStack() as held:
         with first_goes(part, plan.device), reading as progress:
@@ -150,7 +114,7 @@ def pretrain(
         task = Pretraining(
             model, shards, vocabulary, phases=phases, corruption=corruption,
             size=Size(batch_tokens=plan.batch_tokens, tokens_at_once=_TOKENS_AT_ONCE),
-            seed=plan.seed, dtype=_DTYPES[precision], device=plan.device,
+            seed=plan.seed, dtype=DTYPES[precision], device=plan.device,
         )  # fmt: skip
         loop = Loop(task, _loop_settings(plan), out, part, plan.device)
         if part.is_first:
@@ -164,19 +128,6 @@ def pretrain(
             finish_run(run, result)
             loop.checkpoints.remove()
     return Pretrained(folder=out, result=result, trained=True)
-
-
-def _base(plan: Plan) -> Path | None:
-    """Return the folder of the checkpoint to go on from, None for a size."""
-    if plan.arch in SIZES:
-        return None
-    nearest = difflib.get_close_matches(plan.arch, SIZES, 1, _ALIKE)
-    if nearest and not Path(plan.arch).expanduser().exists():
-        raise ClozeError(
-            f"--arch is {plan.arch!r}, and the nearest known size is {nearest[0]}; name that, or "
-            "a checkpoint's folder or hub id"
-        )
-    return find_model(plan.arch).folder
 
 
 def _open(out: Path, settings: Mapping[str, Any], part: Part, held: ExitStack) -> Run:
@@ -200,93 +151,6 @@ def _origin(plan: Plan, out: Path, base: Path | None) -> Origin:
         texts=plan.texts, tokenizer=plan.tokenizer or plan.arch, base=plan.arch if base else None,
         command=command_of(plan, out),
     )  # fmt: skip
-
-
-def _check_parts(plan: Plan, part: Part) -> None:
-    """Check that each process has rows to train on."""
-    width = plan.widths[-1]
-    rows = max(1, plan.batch_tokens // width)
-    if rows < part.world:
-        raise ClozeError(
-            f"--batch-tokens {plan.batch_tokens} holds {rows} rows of {width} tokens, and "
-            f"{part.world} processes share them; give at least {part.world * width}"
-        )
-
-
-def _corruption(plan: Plan) -> Corruption:
-    """Read an objective such as mlm+nsp, and how texts are masked."""
-    names = plan.objective.split("+")
-    pairs = [name for name in names if name in PAIRINGS]
-    if sorted(names) != sorted({"mlm", *pairs}) or len(pairs) > 1:
-        raise ClozeError(
-            f"--objective is {plan.objective!r}; choose mlm, or mlm and one of "
-            f"{', '.join(PAIRINGS)}, as in mlm+nsp"
-        )
-    if plan.masking not in MASKINGS:
-        raise ClozeError(f"--masking is {plan.masking!r}; choose {', '.join(MASKINGS)}")
-    return Corruption(
-        masking=plan.masking, rates=plan.rates, duplicates=plan.duplicates,
-        pairing=pairs[0] if pairs else None,
-    )  # fmt: skip
-
-
-def _precision(plan: Plan) -> str:
-    """Choose bf16 where the device has it in hardware, else fp32."""
-    if plan.precision == "auto":
-        return "bf16" if has("bf16", plan.device) else "fp32"
-    if plan.precision not in _DTYPES:
-        raise ClozeError(
-            f"--precision is {plan.precision!r}; training runs in {', '.join(_DTYPES)}, or auto"
-        )
-    return plan.precision
-
-
-def _tokenizer_folder(plan: Plan, base: Path | None) -> Path:
-    if plan.tokenizer is None and base is None:
-        raise ClozeError(
-            f"--arch {plan.arch} begins from nothing and needs a --tokenizer; make one with "
-            "cloze train tokenizer"
-        )
-    if plan.tokenizer is None and base is not None:
-        return base
-    folder = Path(plan.tokenizer or "").expanduser()
-    if base and open_tokenizer(folder).content_hash != open_tokenizer(base).content_hash:
-        raise ClozeError(
-            f"--tokenizer {plan.tokenizer} is not the one that {plan.arch} was trained with; leave "
-            "it out"
-        )
-    return folder
-
-
-def _phases(plan: Plan, corruption: Corruption) -> tuple[Phase, ...]:
-    widths = plan.widths
-    for width in widths:
-        room_for(width, corruption)
-    if not 1 <= len(widths) <= 2 or sorted(set(widths)) != list(widths):
-        given = ",".join(map(str, widths))
-        raise ClozeError(f"--length is {given!r}; give one length, or a shorter and a longer one")
-    begins = (0.0, _SECOND_BEGINS)
-    return tuple(
-        Phase(width=width, begins=begin) for width, begin in zip(widths, begins, strict=False)
-    )
-
-
-def _check_fit(plan: Plan, base: Path | None, vocabulary: Vocabulary) -> None:
-    """Check that tokenizer, lengths and batch fit, before any text is read."""
-    pieces, positions = vocabulary.size, POSITIONS
-    if base is not None:
-        pieces, positions = read_limits(base, plan.arch, plan.objective)
-    if vocabulary.size > pieces:
-        raise ClozeError(
-            f"the tokenizer has {vocabulary.size} pieces and {plan.arch} embeds {pieces}; name "
-            "the tokenizer that it was trained with"
-        )
-    if plan.widths[-1] > positions:
-        raise ClozeError(
-            f"--length is {plan.widths[-1]} and {plan.arch} has {positions} positions; give at "
-            "most that"
-        )
-    check_rows(plan.batch_tokens, plan.widths[-1])
 
 
 def _check_pairs(corruption: Corruption, shards: Shards) -> None:
@@ -313,11 +177,7 @@ def _model(
 
 
 def _loop_settings(plan: Plan) -> LoopSettings:
-    return LoopSettings(budget=plan.budget, rate=_rate(plan))
-
-
-def _rate(plan: Plan) -> float:
-    return plan.rate or RATES.get(plan.arch, CONTINUED_RATE)
+    return LoopSettings(budget=plan.budget, rate=rate_of(plan))
 
 
 def _write_model(

@@ -12,7 +12,7 @@ from training.tokenizer import open_tokenizer
 if TYPE_CHECKING:
     from training.loop.loop import Outcome
     from training.loop.schedule import Budget
-    from training.pretrain import Plan
+    from training.plan import Plan
     from training.shards import Shards
 
 _HASH = 16  # hexadecimal digits that are shown

@@ -18,7 +18,7 @@ from transformers import BertForPreTraining  # noqa: F401
 import cloze
 from training import pretrain
 from training.loop.loop import LoopSettings
-from training.pretrain import Plan
+from training.plan import Plan
 
 _settings = pretrain._loop_settings
 

@@ -24,7 +24,8 @@ from training.loop.interruption import StoppedError
 from training.loop.meter import Glance
 from training.loop.parts import Part
 from training.loop.schedule import Budget
-from training.pretrain import Plan, pretrain
+from training.plan import Plan
+from training.pretrain import pretrain
 from training.run_folder import locked_run
 from training.shards.writing import write_shards
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from training.loop.parts import Part
 from training.loop.schedule import Budget
-from training.pretrain import Plan, pretrain
+from training.plan import Plan
+from training.pretrain import pretrain
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12

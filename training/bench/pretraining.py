@@ -24,7 +24,7 @@ from training.bench.model import ModelSize, make_model, read_model_size
 from training.bench.ours import Turn, make_task, take_turn
 from training.bench.peer import BATCH, Peer, check_peers
 from training.masking import Vocabulary
-from training.pretrain import RATES
+from training.plan import RATES
 from training.pretraining import Pretraining
 from training.sequences import PAIRINGS, Corruption
 from training.shards.writing import write_shards

@@ -118,7 +118,7 @@ def pretrain(
         from pathlib import Path
 
         from training.masking import Rates
-        from training.pretrain import Plan
+        from training.plan import Plan
         from training.pretrain import pretrain as run
         from training.text import Reading
 
