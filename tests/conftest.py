@@ -61,17 +61,9 @@ Cloze = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session", autouse=True)
 def cloze_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The caches of this session, for this process and those that it starts.
-
-    Processes that share a run share the converted models alone, so that each is converted once:
-    what else is there is each one's own, since tests count it and damage it.
-    """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
-    shared.mkdir(exist_ok=True)
-    home = base / "cloze-home"
-    home.mkdir()
-    (home / "converted").symlink_to(shared)
+    """The caches of this session, for this process and those that it starts."""
+    home = tmp_path_factory.mktemp("cloze-home")
+    (home / "converted").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLOZE_HOME", str(home))
         yield home
@@ -81,8 +73,7 @@ def cloze_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_home(cloze_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The caches of one test, which may damage them, with the models converted so far."""
     home = tmp_path / "home"
-    unfinished = shutil.ignore_patterns("*.new", "*.lock")  # other processes are at them
-    shutil.copytree(cloze_home / "converted", home / "converted", ignore=unfinished)
+    shutil.copytree(cloze_home / "converted", home / "converted")
     monkeypatch.setenv("CLOZE_HOME", str(home))
     return home
 
