@@ -1,7 +1,10 @@
 """A small BERT with both heads, its tokenizer, token shards, and a run of the command."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from tests.training.small import small_bert
 from training.masking import Vocabulary
 from training.shards import Shards
 from training.shards.writing import write_shards
+
+_OWN = "CLOZE_OWN_PROCESS"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,3 +99,20 @@ def finished(
     folder = tmp_path_factory.mktemp("runs")
     out = folder / "finished"
     return out, server(folder, "pretrain", corpus_file, *options(out, sentence_folder), "--json")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that signals its own process in one of its own, which nothing else has used."""
+    if not pyfuncitem.get_closest_marker("own_process") or _OWN in os.environ:
+        return None
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", pyfuncitem.nodeid],
+        env=environment | {_OWN: "1"}, cwd=pyfuncitem.config.rootpath, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return True

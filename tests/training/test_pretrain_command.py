@@ -295,6 +295,7 @@ def test_what_a_kill_at_the_very_end_left_is_cleared_away(
     assert contents(out) == before
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_one_line_and_no_end(
     corpus_file: Path, base_folder: Path, run: Run, tmp_path: Path,
@@ -354,6 +355,7 @@ def test_documents_trained_on_are_those_not_held_out(
     assert told["text_tokens"] + sum(len(each.ids) for each in held_out) == shards.tokens
 
 
+@pytest.mark.own_process
 def test_what_is_amiss_is_told_before_training(
     corpus_file: Path, base_folder: Path, sentence_folder: Path, tmp_path: Path
 ) -> None:

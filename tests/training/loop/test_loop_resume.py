@@ -162,6 +162,7 @@ def test_a_finished_run_takes_no_further_step(make: Make, tmp_path: Path) -> Non
     assert (tmp_path / "log.jsonl").read_bytes() == log
 
 
+@pytest.mark.own_process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_obeyed_after_a_step_and_what_was_done_is_kept(
     make: Make,
@@ -192,6 +193,7 @@ def test_a_signal_is_obeyed_after_a_step_and_what_was_done_is_kept(
     assert_same(found, expected)
 
 
+@pytest.mark.own_process
 def test_an_ignored_signal_stops_nothing(make: Make, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -241,6 +243,7 @@ def test_a_wider_phase_is_compared_with_itself(make: Make, tmp_path: Path) -> No
     assert (loop.state.phase, loop.state.trend.steps) == (1, 2)
 
 
+@pytest.mark.own_process
 def test_a_second_signal_acts_at_once(make: Make, tmp_path: Path) -> None:
     def press(glance: Glance) -> None:
         if glance.step == 3:
