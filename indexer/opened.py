@@ -211,10 +211,9 @@ class OpenedIndex:
             return
         state = (self.store.sequence, self.store.purges)
         moved = state != (self.sequence, self._purges)
-        # Also where nothing was written since: what a writer has merged after its commit is
-        # searched faster, and its statistics count the dead no more.
-        self.lexical.reload()
-        self.sequence, self._purges = self.lexical.covered, state[1]
+        if moved:
+            self.lexical.reload()
+            self.sequence, self._purges = self.lexical.covered, state[1]
         dense: Dense | None = self.__dict__.get("dense")
         if dense is not None and (moved or dense.covered != self.sequence):
             with self.store.snapshot():
