@@ -103,7 +103,10 @@ def finished(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that signals its own process in one of its own, which nothing else has used."""
+    """Run a test that signals its own process in one of its own, which nothing else has used.
+
+    After tests that ran OpenVINO in a process, a signal ended it in SIGSEGV, at its delivery.
+    """
     if not pyfuncitem.get_closest_marker("own_process") or _OWN in os.environ:
         return None
     environment = {

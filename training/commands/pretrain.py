@@ -18,7 +18,7 @@ from indexer.commands.console import (
     tell,
 )
 from training.commands.extras import check_installed
-from training.commands.reading import reading_bar
+from training.commands.reading import SkipBad, Text, TextField, TitleField, reading_bar
 
 if TYPE_CHECKING:
     from training.loop.meter import Glance, Show
@@ -33,14 +33,7 @@ _SIGNALLED = 128  # what a shell adds to a signal's number
 
 
 def pretrain(
-    text: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TEXT...",
-            help=".jsonl, .json, .parquet, .csv, .tsv, .txt, .md, .html or .pdf files, each also "
-            ".gz; a BEIR folder; a folder of the last four; quoted patterns; docstrings",
-        ),
-    ],
+    text: Text,
     out: Annotated[
         str, typer.Option(metavar="DIR", help="The run's folder; the same command goes on there")
     ],
@@ -89,15 +82,9 @@ def pretrain(
         int, typer.Option(min=0, max=2**63 - 1, help="Decides weights, order and masks")
     ] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16")] = "auto",
-    title_field: Annotated[
-        str | None, typer.Option("--title", help="The field that holds the title")
-    ] = None,
-    text_field: Annotated[
-        str | None, typer.Option("--text", help="The field that holds the text")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
-    ] = False,
+    title_field: TitleField = None,
+    text_field: TextField = None,
+    skip_bad: SkipBad = False,
     device: Device = "auto",
     threads: Threads = None,
     json: AsJson = False,

@@ -1,14 +1,34 @@
-"""Text being read, for a person to watch."""
+"""Text on the command line: how it is named, and its reading for a person to watch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
 
 from indexer.commands.console import progress_bar
 
 if TYPE_CHECKING:
     from indexer.progress import Phase
     from training.text import Advance
+
+Text: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TEXT...",
+        help=".jsonl, .json, .parquet, .csv, .tsv, .txt, .md, .html or .pdf files, each also "
+        ".gz; a BEIR folder; a folder of the last four; quoted patterns; docstrings",
+    ),
+]
+TitleField: TypeAlias = Annotated[
+    str | None, typer.Option("--title", help="The field that holds the title")
+]
+TextField: TypeAlias = Annotated[
+    str | None, typer.Option("--text", help="The field that holds the text")
+]
+SkipBad: TypeAlias = Annotated[
+    bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
+]
 
 
 @contextmanager

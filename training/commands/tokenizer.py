@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from indexer.commands.console import AsJson, Threads, emit, tell
-from training.commands.reading import reading_bar
+from training.commands.reading import SkipBad, Text, TextField, TitleField, reading_bar
 
 if TYPE_CHECKING:
     from training.tokenizer_folder import Made
@@ -20,28 +20,15 @@ def _only() -> None:
 
 @train.command()
 def tokenizer(
-    text: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="TEXT...",
-            help=".jsonl, .json, .parquet, .csv, .tsv, .txt, .md, .html or .pdf files, each also "
-            ".gz; a BEIR folder; a folder of the last four; quoted patterns; docstrings",
-        ),
-    ],
+    text: Text,
     out: Annotated[str, typer.Option(metavar="DIR", help="Where to write it: a new folder")],
     vocab: Annotated[int, typer.Option(min=1, help="Pieces, special tokens included")] = 30522,
     cased: Annotated[
         bool, typer.Option("--cased", help="Keep upper case and accents apart")
     ] = False,
-    title_field: Annotated[
-        str | None, typer.Option("--title", help="The field that holds the title")
-    ] = None,
-    text_field: Annotated[
-        str | None, typer.Option("--text", help="The field that holds the text")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Skip and count bad lines instead of stopping")
-    ] = False,
+    title_field: TitleField = None,
+    text_field: TextField = None,
+    skip_bad: SkipBad = False,
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
