@@ -23,8 +23,14 @@ from search.commands.key import key
 from search.commands.search import search
 from search.commands.serve import serve
 from training.commands.bench import bench_pretrain
+from training.commands.bench_biencoder import bench_biencoder
+from training.commands.biencoder import biencoder
+from training.commands.crossencoder import crossencoder
+from training.commands.distill import distill
+from training.commands.mine import mine
 from training.commands.pretrain import pretrain
 from training.commands.probe import fill, probe
+from training.commands.supervise import pairs
 from training.commands.tokenizer import train
 
 if TYPE_CHECKING:
@@ -51,11 +57,16 @@ for command in (
 app.command("eval")(evaluate)
 for evaluation in (compare, tune, judge, reproduce):
     app.command()(evaluation)
-for training in (pretrain, probe, fill):
+for training in (pretrain, probe, fill, mine):
     app.command()(training)
 app.add_typer(collection, name="collection")
 app.add_typer(key, name="key")
 bench.command("pretrain")(bench_pretrain)
+bench.command("biencoder")(bench_biencoder)
+train.command("pairs")(pairs)
+train.command()(distill)
+train.command("biencoder")(biencoder)
+train.command("crossencoder")(crossencoder)
 app.add_typer(bench, name="bench")
 app.add_typer(train, name="train")
 

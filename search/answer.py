@@ -159,6 +159,7 @@ class Answer:
             scores=final.scores[rows].tolist(),
             stages=self._stages,
             reranked=None if self._reranked is None else self._reranked.places(numbers),
+            probabilities={} if self._reranked is None else self._reranked.probabilities(numbers),
         )
         hits = read_hits(self._index, self._found, self._request, page)
         if chosen.duplicates is not None:

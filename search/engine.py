@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.errors import ClozeError, RequestError
@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 # What holds where neither the request nor the index says otherwise. The depth, candidates of each
 # retrieval, does not follow `top`, so that a longer list only adds to a shorter.
 BUILT_IN = Defaults(fusion="minmax", weight=0.5, depth=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """What a query's documents are ranked as: (id, score), best first, and the query's vector.
+
+    `vector` is [dimension], None in a lexical ranking.
+    """
+
+    pairs: Sequence[tuple[str, float]]
+    vector: "NDArray[np.float32] | None"
 
 
 class SearchEngine:
@@ -105,7 +116,7 @@ class SearchEngine:
 
     def _resolved(self, request: Request) -> Request | ClozeError:
         try:
-            return self._resolve(request)
+            return self.resolve(request)
         except ClozeError as error:
             return error
 
@@ -156,7 +167,7 @@ class SearchEngine:
             ClozeError: as `search`.
         """
         with self.index.reading():
-            requests = [self._resolve(request) for request in requests]
+            requests = [self.resolve(request) for request in requests]
             if not requests or not requests[0].query.strip():
                 return [[] for _ in requests]
             (found,) = retrieve(self.index, self._side, [_asked(requests)])
@@ -164,27 +175,26 @@ class SearchEngine:
                 raise found
             return [self._answer(found, request).pairs() for request in requests]
 
-    def reranker(self, name: str) -> "Reranker":
-        """Return a reranker by its name: late, or a cross-encoder's checkpoint.
+    def rank_each(self, requests: Sequence[Request]) -> list[Ranked]:
+        """Answer several queries, encoding them together, each by (id, score) and its vector.
 
         Raises:
-            ClozeError: it can't be had.
+            ClozeError: as `search`, for the first that can't be answered.
         """
-        return self._rerankers.get(name).reranker
+        with self.index.reading():
+            requests = [self.resolve(request) for request in requests]
+            founds = retrieve(self.index, self._side, [_asked([each]) for each in requests])
+            return [
+                self._ranked(found, request)
+                for found, request in zip(founds, requests, strict=True)
+            ]
 
-    def reranker_hash(self, name: str) -> str:
-        """Return the hash of all but our code that a reranker's scores depend on.
+    def resolve(self, request: Request) -> Request:
+        """Fill in what the request leaves open: from the index's defaults, then the built-in.
 
         Raises:
-            ClozeError: the reranker can't be had.
+            ClozeError: as `search`, but for its filter.
         """
-        return self.reranker(name).content_hash
-
-    def _answer(self, found: Retrieved, request: Request) -> Answer:
-        return Answer(self.index, found, request, self._rerankers)
-
-    def _resolve(self, request: Request) -> Request:
-        """Fill in what the request leaves open: from the index's defaults, then the built-in."""
         sealed = self.index.manifest
         has_vectors = sealed.encoder is not None
         stored = sealed.defaults
@@ -207,6 +217,30 @@ class SearchEngine:
         if request.rerank not in (None, NONE):
             self._rerankers.get(request.rerank)  # what is wrong with it is told at once
         return request
+
+    def reranker(self, name: str) -> "Reranker":
+        """Return a reranker by its name: late, or a cross-encoder's checkpoint.
+
+        Raises:
+            ClozeError: it can't be had.
+        """
+        return self._rerankers.get(name).reranker
+
+    def reranker_hash(self, name: str) -> str:
+        """Return the hash of all but our code that a reranker's scores depend on.
+
+        Raises:
+            ClozeError: the reranker can't be had.
+        """
+        return self.reranker(name).content_hash
+
+    def _ranked(self, found: Retrieved | ClozeError, request: Request) -> Ranked:
+        if isinstance(found, ClozeError):
+            raise found
+        return Ranked(pairs=self._answer(found, request).pairs(), vector=found.vector)
+
+    def _answer(self, found: Retrieved, request: Request) -> Answer:
+        return Answer(self.index, found, request, self._rerankers)
 
 
 def _asked(

@@ -14,7 +14,8 @@ Mode: TypeAlias = Literal["hybrid", "dense", "lexical"]
 Fusion: TypeAlias = Literal["minmax", "rrf"]
 Stage: TypeAlias = Literal["lexical", "dense"]
 
-_ON_REQUEST = frozenset({"facets", "plan", "duplicates", "explanation"})
+# What a record has where it was asked for, or can be told.
+_NOT_ALWAYS = frozenset({"facets", "plan", "duplicates", "explanation", "probability"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +119,8 @@ class Hit:
     the text too, not in the snippet. `duplicates` are the ids of the near-duplicates that were
     folded into the hit, those that stood before the last place of the page; None where that was not
     asked for, as is `explanation`. `stages` has a `rerank`, a RerankPlace, where a reranker ran;
-    None for a document that it did not score.
+    None for a document that it did not score. `probability` is how probable it is that the document
+    is relevant, by the calibration of the cross-encoder that scored it; None without one.
     """
 
     rank: int
@@ -134,6 +136,7 @@ class Hit:
     stages: Mapping[str, Place | None]
     duplicates: tuple[str, ...] | None = None
     explanation: "Explanation | None" = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +181,7 @@ class Results:
         """Return what `cloze search --json` prints, without what was not asked for."""
         whole = asdict(self)
         for record in (whole, *whole["hits"]):
-            for name in _ON_REQUEST & record.keys():
+            for name in _NOT_ALWAYS & record.keys():
                 if record[name] is None:
                     del record[name]
         return whole

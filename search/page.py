@@ -1,7 +1,7 @@
 """The documents of a page of the ranking, read and made into hits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,13 +22,15 @@ _Passages = list[tuple[int, float]]
 class Page:
     """Documents in their order with their scores, the first stages that ran, and what reranked.
 
-    `reranked` has the places of the documents that a reranker scored, None where none ran.
+    `reranked` has the places of the documents that a reranker scored, None where none ran;
+    `probabilities` are of those for which they can be told.
     """
 
     numbers: Sequence[int]
     scores: Sequence[float]
     stages: Mapping[str, Ranking]
     reranked: Mapping[int, RerankPlace] | None
+    probabilities: Mapping[int, float] = field(default_factory=dict)
 
 
 def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> tuple[Hit, ...]:
@@ -71,6 +73,7 @@ def read_hits(index: Index, found: Retrieved, request: Request, page: Page) -> t
                 passages=passages,
                 metadata=document.metadata,
                 stages=stages,
+                probability=page.probabilities.get(number),
             )
         )
     return tuple(hits)

@@ -49,16 +49,18 @@ def _tell_hit(hit: "Hit", *, late: bool) -> None:
     if hit.duplicates:
         tell(f"     near-duplicates: {', '.join(hit.duplicates)}")
     if hit.explanation is not None:
-        for line in _explained(hit.explanation, late=late):
+        for line in _explained(hit.explanation, hit.probability, late=late):
             tell(f"       {line}")
 
 
-def _explained(explanation: "Explanation", *, late: bool) -> Iterator[str]:
+def _explained(
+    explanation: "Explanation", probability: float | None, *, late: bool
+) -> Iterator[str]:
     """Tell the parts of a score; alignments are of the rerank score where `late` made it."""
     final, alignments = explanation.final, explanation.alignments
     inside = late and final is not None and final.rerank is not None
     if final is not None:
-        yield from _final(final, alignments if inside else ())
+        yield from _final(final, probability, alignments if inside else ())
     for part in explanation.parts:
         yield _part(part)
         if part.stage == "dense" and (passage := explanation.passage) is not None:
@@ -87,11 +89,15 @@ def _where(start: int, end: int) -> str:
     return f"characters {start:,} to {end:,}" if end else "the title"
 
 
-def _final(final: "Final", alignments: Sequence["Alignment"]) -> Iterator[str]:
+def _final(
+    final: "Final", probability: float | None, alignments: Sequence["Alignment"]
+) -> Iterator[str]:
     if final.rerank_normalised is None:
         yield f"{final.score:.4f}  behind the reranked: first stages {final.first:.4f}"
         return
     own = "no text to score" if final.rerank is None else f"score {final.rerank:.4f}"
+    if probability is not None:
+        own += f", probability {probability:.4f}"
     value = final.weight * final.rerank_normalised
     yield f"{value:.4f}  rerank: {own}; {final.weight:g} * {final.rerank_normalised:.4f}"
     if final.passage is not None:

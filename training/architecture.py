@@ -97,7 +97,7 @@ def read_limits(folder: Path, name: str, objective: str) -> tuple[int, int]:
             doesn't tell apart the two segments of an objective's pairs.
     """
     config = read_json(folder / "config.json")
-    _check(config, name)
+    check_architecture(config, name)
     _check_segments(config, name, objective)
     pieces, positions = (
         _size(config, key, name) for key in ("vocab_size", "max_position_embeddings")
@@ -124,12 +124,17 @@ def _size(config: dict[str, Any], key: str, name: str) -> int:
     return found
 
 
-def _check(config: dict[str, Any], name: str) -> None:
+def check_architecture(config: dict[str, Any], name: str) -> None:
+    """Check that a checkpoint is what our forward pass computes.
+
+    Raises:
+        ClozeError: it is no BERT with learned positions and GELU.
+    """
     wanted = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
     for key, value in wanted.items():
         found = config.get(key, value)
         if found != value:
             raise ClozeError(
-                f"{name} has the {key} {found!r}, and pretraining runs {value!r}: choose a BERT "
+                f"{name} has the {key} {found!r}, and training runs {value!r}: choose a BERT "
                 "checkpoint"
             )

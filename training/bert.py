@@ -1,5 +1,7 @@
 """BERT's forward pass for training: packed rows, weights in float32, products in another format."""
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,11 @@ def encode(bert: "BertModel", inputs: Inputs, dtype: torch.dtype) -> Tensor:
     The products of matrices run in `dtype`; sums, norms and what passes from layer to layer stay
     in float32. The weights are the model's own, [rows, width] -> [rows, width, hidden].
     """
+    return deque(hidden_states(bert, inputs, dtype), maxlen=1).pop()
+
+
+def hidden_states(bert: "BertModel", inputs: Inputs, dtype: torch.dtype) -> Iterator[Tensor]:
+    """Yield the hidden states after the embeddings and after each layer, as `encode` does."""
     mask = attention_mask(inputs.sequences, dtype)
     embeddings = bert.embeddings
     hidden = (
@@ -41,9 +48,10 @@ def encode(bert: "BertModel", inputs: Inputs, dtype: torch.dtype) -> Tensor:
         + functional.embedding(inputs.segments, embeddings.token_type_embeddings.weight)
     )
     hidden = embeddings.LayerNorm(hidden)
+    yield hidden
     for layer in bert.encoder.layer:
         hidden = _layer(layer, hidden, mask, bert.config.num_attention_heads, dtype)
-    return hidden
+        yield hidden
 
 
 def attention_mask(sequences: Tensor, dtype: torch.dtype) -> Tensor | None:

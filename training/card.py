@@ -95,8 +95,8 @@ def write_card(
         seen=f"{result['tokens']:,}",
         steps=f"{result['steps']:,}",
         minutes=f"{result['seconds'] / 60:.1f}",
-        figures=_rows(result["held_out"]),
-        settings=_rows(
+        figures=table_rows(result["held_out"]),
+        settings=table_rows(
             {
                 name: f"{named[name]} ({value})" if named.get(name) else value
                 for name, value in settings.items()
@@ -107,7 +107,8 @@ def write_card(
     (folder / "README.md").write_text(text)
 
 
-def _rows(values: Mapping[str, Any]) -> str:
+def table_rows(values: Mapping[str, Any]) -> str:
+    """Write names and values as the rows of a table in Markdown."""
     return "\n".join(f"| {name} | {_shown(value)} |" for name, value in values.items())
 
 

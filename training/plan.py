@@ -4,16 +4,14 @@ import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from indexer.errors import ClozeError
 from indexer.models import find_model
-from indexer.runtime.precision import has
 from training.architecture import POSITIONS, SIZES, read_limits
 from training.batches import check_rows
 from training.loop.parts import Part
 from training.loop.schedule import Budget
 from training.masking import MASKINGS, Rates, Vocabulary
+from training.precision import resolve_precision
 from training.pretraining import Phase
 from training.sequences import PAIRINGS, Corruption, room_for
 from training.text import Reading
@@ -22,7 +20,6 @@ from training.tokenizer import open_tokenizer
 # Of the budget, from where on the second width is trained (Devlin et al., 2019, appendix A.2).
 _SECOND_BEGINS = 0.9
 _ALIKE = 0.8  # bert-smal is; bert-base-uncased, which a hub has, is not
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # Peaks of the learning rate: the larger the model, the smaller its steps.
 RATES = {
     "bert-tiny": 2e-3,
@@ -130,14 +127,8 @@ def phases_of(plan: Plan, corruption: Corruption) -> tuple[Phase, ...]:
 
 
 def precision_of(plan: Plan) -> str:
-    """Choose bf16 where the device has it in hardware, else fp32."""
-    if plan.precision == "auto":
-        return "bf16" if has("bf16", plan.device) else "fp32"
-    if plan.precision not in DTYPES:
-        raise ClozeError(
-            f"--precision is {plan.precision!r}; training runs in {', '.join(DTYPES)}, or auto"
-        )
-    return plan.precision
+    """Return the number format to train in."""
+    return resolve_precision(plan.precision, plan.device)
 
 
 def rate_of(plan: Plan) -> float:

@@ -1,9 +1,7 @@
 """Pretraining from text to a finished checkpoint folder: `cloze pretrain` as a function."""
 
-import shutil
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +9,11 @@ from indexer.caches import cache_home
 from indexer.errors import ClozeError
 from training.architecture import load_model, new_model
 from training.card import Origin, write_card
-from training.loop.checkpoints import Checkpoints
-from training.loop.loop import CHECKPOINTS, Loop, LoopSettings
+from training.loop.loop import LoopSettings
 from training.loop.meter import Show
-from training.loop.parts import Part, first_goes, joined
+from training.loop.parts import Part
 from training.masking import Vocabulary
 from training.plan import (
-    DTYPES,
     Plan,
     base_of,
     check_fit,
@@ -28,9 +24,11 @@ from training.plan import (
     rate_of,
     tokenizer_of,
 )
+from training.precision import DTYPES
 from training.pretraining import Pretraining, Size
 from training.record import command_of, result_of, settings_of, text_setting
-from training.run_folder import Run, check_run, finish_run, locked_run, open_run
+from training.run_folder import check_run
+from training.running import TOKENIZER_FILES, Prepared, Trained, copy_files, run_training
 from training.sequences import Corruption
 from training.shards import Shards
 from training.shards.enough import check_enough
@@ -42,12 +40,6 @@ if TYPE_CHECKING:
 
 _TOKENS_AT_ONCE = 4096
 _DOCUMENTS_OF_PAIRS = 2
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-)
 # What makes a checkpoint of sentence-transformers an encoder of sentences.
 _SENTENCE_FILES = (
     "modules.json",
@@ -58,15 +50,6 @@ _SENTENCE_FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pretrained:
-    """A finished run: its folder's result, and whether this call trained at all."""
-
-    folder: Path
-    result: Mapping[str, Any]
-    trained: bool
-
-
 def pretrain(
     plan: Plan,
     out: Path,
@@ -75,7 +58,7 @@ def pretrain(
     tell: Callable[[str], None],
     reading: AbstractContextManager[Advance],
     training: AbstractContextManager[Show],
-) -> Pretrained:
+) -> Trained:
     """Pretrain as planned into a folder, or go on there; the two contexts show each its work.
 
     What the user should know before it trains is told.
@@ -96,8 +79,9 @@ def pretrain(
     settings = settings_of(
         plan, tokenizer=tokenizer, base=base, rate=rate_of(plan), precision=precision
     )
-    with joined(part, plan.device), ExitStack() as held:
-        with first_goes(part, plan.device), reading as progress:
+
+    def prepare() -> Prepared[Pretraining]:
+        with reading as progress:
             check_run(out, settings, unknown=frozenset({"text"}))
             shards = write_shards(
                 plan.texts, tokenizer, home=cache_home() / "shards", reading=plan.reading,
@@ -105,37 +89,40 @@ def pretrain(
             )  # fmt: skip
             _check_pairs(corruption, shards)
             check_enough(shards, vocabulary, plan.batch_tokens)
-            run = _open(out, text_setting(shards) | settings, part, held)
-        if run.result is not None:
-            if part.is_first:  # a kill may have left them
-                Checkpoints(out / CHECKPOINTS).remove()
-            return Pretrained(folder=out, result=run.result, trained=False)
-        model, missing = _model(plan, base, vocabulary)
-        task = Pretraining(
-            model, shards, vocabulary, phases=phases, corruption=corruption,
-            size=Size(batch_tokens=plan.batch_tokens, tokens_at_once=_TOKENS_AT_ONCE),
-            seed=plan.seed, dtype=DTYPES[precision], device=plan.device,
-        )  # fmt: skip
-        loop = Loop(task, _loop_settings(plan), out, part, plan.device)
-        if part.is_first:
-            for line in (*loop.notices, *_notices(plan, shards, missing)):
-                tell(line)
-        with training as show:
-            outcome = loop.run(show)
-        result = result_of(outcome, shards, model.num_parameters())
-        if part.is_first:
-            _write_model(task, run, tokenizer, base, _origin(plan, out, base), result)
-            finish_run(run, result)
-            loop.checkpoints.remove()
-    return Pretrained(folder=out, result=result, trained=True)
+
+        def make() -> tuple[Pretraining, list[str]]:
+            model, missing = _model(plan, base, vocabulary)
+            task = Pretraining(
+                model, shards, vocabulary, phases=phases, corruption=corruption,
+                size=Size(batch_tokens=plan.batch_tokens, tokens_at_once=_TOKENS_AT_ONCE),
+                seed=plan.seed, dtype=DTYPES[precision], device=plan.device, is_new=base is None,
+            )  # fmt: skip
+            return task, _notices(plan, shards, missing)
+
+        sealed = text_setting(shards) | settings
+
+        def write(task: Pretraining, result: Mapping[str, Any]) -> None:
+            task.save(out)
+            copy_files(tokenizer, TOKENIZER_FILES, out)
+            if base:
+                copy_files(base, _SENTENCE_FILES, out)
+            write_card(out, task.model.config, _origin(plan, out, base), sealed, result)
+
+        return Prepared(
+            settings=sealed,
+            make=make,
+            result=lambda task, outcome: result_of(outcome, shards, task.model.num_parameters()),
+            write=write,
+        )
+
+    return run_training(
+        out, _loop_settings(plan), prepare, part=part, device=plan.device, tell=tell,
+        training=training,
+    )  # fmt: skip
 
 
-def _open(out: Path, settings: Mapping[str, Any], part: Part, held: ExitStack) -> Run:
-    """Open the run's folder, and keep other commands out of it while it isn't finished."""
-    found = check_run(out, settings)
-    if part.is_first and (found is None or found.result is None):
-        held.enter_context(locked_run(out))
-    return open_run(out, settings)
+def _loop_settings(plan: Plan) -> LoopSettings:
+    return LoopSettings(budget=plan.budget, rate=rate_of(plan))
 
 
 def _notices(plan: Plan, shards: Shards, missing: list[str]) -> list[str]:
@@ -174,26 +161,3 @@ def _model(
         model, missing = load_model(base, plan.seed)
     pairs = plan.objective != "mlm"
     return model, [name for name in missing if pairs or "seq_relationship" not in name]
-
-
-def _loop_settings(plan: Plan) -> LoopSettings:
-    return LoopSettings(budget=plan.budget, rate=rate_of(plan))
-
-
-def _write_model(
-    task: Pretraining, run: Run, tokenizer: Path, base: Path | None, origin: Origin,
-    result: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Write the model, its tokenizer and its card beside the run's journal."""
-    folder = run.folder
-    task.save(folder)
-    for name in _TOKENIZER_FILES:
-        if (tokenizer / name).exists():
-            shutil.copyfile(tokenizer / name, folder / name)
-    if base:
-        for name in _SENTENCE_FILES:
-            if (base / name).is_dir():
-                shutil.copytree(base / name, folder / name, dirs_exist_ok=True)
-            elif (base / name).exists():
-                shutil.copyfile(base / name, folder / name)
-    write_card(folder, task.model.config, origin, run.settings, result)

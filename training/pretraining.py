@@ -15,10 +15,11 @@ from training.bert import Inputs, dense, encode
 from training.loop.parts import Part
 from training.masking import Rates, Vocabulary
 from training.objectives.mlm import mlm_loss, mlm_scores
+from training.saving import save_model
 from training.sequences import PAIRINGS, Corruption, Sequences, room_for
 
 if TYPE_CHECKING:
-    from transformers import BertForPreTraining
+    from transformers import BertForPreTraining, BertModel
 
     from training.shards import Shards
 
@@ -67,8 +68,9 @@ class Pretraining:
         seed: int,
         dtype: torch.dtype,
         device: str,
+        is_new: bool = False,
     ) -> None:
-        """Take everything that decides the steps.
+        """Take everything that decides the steps; `is_new` tells that the weights are random.
 
         Raises:
             ClozeError: a width leaves no room for text, or the shards hold none for training.
@@ -78,6 +80,7 @@ class Pretraining:
         self._size = size
         self._dtype = dtype
         self._device = device
+        self._is_new = is_new
         self.corruption = corruption
         self._sequences = [
             Sequences(shards.runs(room_for(each.width, corruption)), vocabulary, corruption, seed)
@@ -102,8 +105,15 @@ class Pretraining:
         return max(number for number, each in enumerate(self._phases) if each.begins <= share)
 
     def steps(self, phase: int, position: int, part: Part) -> Generator[Batch]:
-        """Yield the batches of a phase, `counts` by the names of the objectives."""
-        shape = self._size.shape(self._phases[phase].width)
+        """Yield the batches of a phase, `counts` by the names of the objectives.
+
+        Before the first of a wider phase, positions that nothing has trained yet become copies of
+        those that were.
+        """
+        width = self._phases[phase].width
+        if self._is_new and phase and not position:
+            repeat_positions(self._model.bert, self._phases[phase - 1].width, width)
+        shape = self._size.shape(width)
         pinned = self._device != "cpu"
         with closing(
             batches(self._sequences[phase], position, shape, part, pinned=pinned)
@@ -137,15 +147,7 @@ class Pretraining:
 
     def save(self, folder: Path) -> None:
         """Write the model as Hugging Face does."""
-        from transformers.utils import logging
-
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
-            self._model.save_pretrained(folder)
-        finally:
-            if shown:
-                logging.enable_progress_bar()
+        save_model(self._model, folder)
 
     def _losses(self, rows: Rows) -> dict[str, Tensor]:
         """Return the summed loss of each objective that these rows ask of."""
@@ -190,6 +192,18 @@ class Pretraining:
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, non_blocking=True)
+
+
+def repeat_positions(bert: "BertModel", trained: int, width: int) -> None:
+    """Give the positions from `trained` to `width` the embeddings of the first ones, over and over.
+
+    As Longformer begins its longer positions (Beltagy et al., 2020, section 5): what heads have
+    learned of neighbours then holds at once along the whole row.
+    """
+    weight = bert.embeddings.position_embeddings.weight
+    places = torch.arange(trained, width, device=weight.device) % trained
+    with torch.no_grad():
+        weight[trained:width] = weight[places]
 
 
 def _judge(name: str, scores: Tensor, labels: Tensor) -> dict[str, float]:

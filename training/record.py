@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from indexer.runtime.checkpoint import hash_weights
+from training.running import loop_result
 from training.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
@@ -38,19 +39,12 @@ def text_setting(shards: "Shards") -> dict[str, str]:
 
 def result_of(outcome: "Outcome", shards: "Shards", parameters: int) -> dict[str, Any]:
     """Return a finished run's figures; documents and their tokens are those trained on."""
-    state = outcome.state
     runs = shards.runs(shards.tokens)  # each document whole
-    return {
-        "steps": state.step,
-        "tokens": state.tokens,
-        "seconds": round(state.seconds, 1),
-        "tokens_per_second": round(state.tokens / state.seconds, 1),
-        "waiting": round(state.waited / state.seconds, 4),
+    return loop_result(outcome) | {
         "parameters": parameters,
         "documents": shards.documents - shards.held_out,
         "documents_held_out": shards.held_out,
         "text_tokens": int(runs.lengths(np.arange(len(runs))).sum()),
-        "held_out": {name: round(value, 4) for name, value in outcome.figures.items()},
     }
 
 
@@ -77,7 +71,7 @@ def _options(plan: "Plan") -> dict[str, Any]:
     rates = plan.rates
     return {
         "--objective": plan.objective,
-        **_budget_option(plan.budget),
+        **budget_option(plan.budget),
         "--length": ",".join(map(str, plan.widths)),
         "--masking": plan.masking,
         "--mask-rate": rates.chosen,
@@ -88,7 +82,8 @@ def _options(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def _budget_option(budget: "Budget") -> dict[str, Any]:
+def budget_option(budget: "Budget") -> dict[str, Any]:
+    """Return a budget as the option that asks for it."""
     if budget.unit == "seconds":
         return {"--budget": f"{budget.amount:g}s"}
     return {f"--{budget.unit}": budget.amount}

@@ -81,6 +81,14 @@ def finish_run(run: Run, result: Mapping[str, Any]) -> Run:
     return Run(folder=run.folder, settings=run.settings, result=result)
 
 
+def discard_run(run: Run) -> None:
+    """Take back a run that was begun and has nothing yet, so that another can begin there."""
+    for name in (NAME, _LOCK):
+        (run.folder / name).unlink(missing_ok=True)
+    if not any(run.folder.iterdir()):
+        run.folder.rmdir()
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         written = json.loads(path.read_bytes())

@@ -15,6 +15,7 @@ from indexer.corpus.formats import suffix_of
 from indexer.corpus.inputs import resolve
 from indexer.corpus.lines import STDIN, Source, unreadable
 from indexer.corpus.text import read_text
+from indexer.documents import Document
 from indexer.errors import ClozeError
 from indexer.passages import sentence_ends
 
@@ -62,9 +63,13 @@ class Texts:
             readers={read_text: read_plain_text},
         )
 
+    def documents(self) -> Iterator[Document]:
+        """Yield the documents with title and text apart, those without text too."""
+        return iter(self._corpus)
+
     def __iter__(self) -> Iterator[str]:
         """Yield the documents, those without text too."""
-        for document in self._corpus:
+        for document in self.documents():
             yield f"{document.title}\n{document.text}" if document.title else document.text
 
     def position(self) -> float | None:

@@ -13,6 +13,7 @@ from indexer.runtime.checkpoint import (
     read_max_tokens,
     read_modules,
 )
+from indexer.runtime.probability import Calibration, as_json, read_calibration
 
 _ARCHITECTURE = "ForSequenceClassification"
 _MOST_LABELS = 2
@@ -24,8 +25,9 @@ _DEFAULT_LABELS = 2
 class ClassifierCheckpoint:
     """A cross-encoder on disk: where it lies, and everything that decides the score of a pair.
 
-    `content_hash` covers weights, configuration, tokenizer, prompt and limit; `max_tokens` counts
-    both texts and the special tokens; `prompt` is put before the first text.
+    `content_hash` covers weights, configuration, tokenizer, prompt, limit and calibration;
+    `max_tokens` counts both texts and the special tokens; `prompt` is put before the first text;
+    `calibration` is None where the folder has none.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ClassifierCheckpoint:
     max_tokens: int
     labels: int
     prompt: str
+    calibration: Calibration | None = None
 
 
 def read_classifier(folder: Path, name: str) -> ClassifierCheckpoint:
@@ -41,7 +44,8 @@ def read_classifier(folder: Path, name: str) -> ClassifierCheckpoint:
 
     Raises:
         ClozeError: a file is missing, the weights are pickled only, code of its own is needed; or
-            the model is no sequence classifier, or one of more than two labels.
+            the model is no sequence classifier, or one of more than two labels; or its
+            calibration is damaged.
     """
     home, config = read_home(folder, read_modules(folder), name)
     _check_architecture(config, name)
@@ -50,9 +54,12 @@ def read_classifier(folder: Path, name: str) -> ClassifierCheckpoint:
         "max_tokens": read_max_tokens(home, config),
         "prompt": _prompt(folder),
     }
+    calibration = read_calibration(folder, name)
+    sealed = facts | ({"calibration": as_json(calibration)} if calibration else {})
     return ClassifierCheckpoint(
-        name=name, folder=home, content_hash=hash_content(home, facts, hash_weights(home)), **facts
-    )
+        name=name, folder=home, content_hash=hash_content(home, sealed, hash_weights(home)),
+        calibration=calibration, **facts,
+    )  # fmt: skip
 
 
 def _check_architecture(config: dict[str, Any], name: str) -> None:

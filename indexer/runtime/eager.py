@@ -84,8 +84,12 @@ def pretrained(
     checkpoint: "AnyCheckpoint",
     dtype: torch.dtype,
     what: str,
+    **settings: Any,  # noqa: ANN401 - of the configuration, whatever they are
 ) -> tuple[Any, list[str]]:
-    """Load what a transformers' automatic class makes of a checkpoint, and name missing weights.
+    """Load what a class of transformers makes of a checkpoint, and name missing weights.
+
+    `settings` replace those of its configuration; where `ignore_mismatched_sizes` is among them,
+    weights of other sizes are missing ones.
 
     Raises:
         ClozeError: it can't be loaded as `what`.
@@ -98,13 +102,15 @@ def pretrained(
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
+            **settings,
         )
     except Exception as error:  # transformers raises many kinds for one unloadable folder
         raise ClozeError(
             f"{checkpoint.name} can't be loaded as {what} ({one_line(error)}); fetch it again or "
             f"choose another {option(checkpoint)}"
         ) from error
-    return module, list(loaded["missing_keys"])
+    mismatched = [name for name, *_ in loaded["mismatched_keys"]]
+    return module, sorted({*loaded["missing_keys"], *mismatched})
 
 
 def option(checkpoint: "AnyCheckpoint") -> str:

@@ -68,6 +68,9 @@ class HitAnswer(BaseModel):
     stages: dict[str, PlaceAnswer | None]
     duplicates: list[str] | None = Field(None, description="With collapse")
     explanation: dict[str, Any] | None = Field(None, description="With explain")
+    probability: float | None = Field(
+        None, ge=0, le=1, description="Of relevance, by a calibrated cross-encoder", examples=[0.87]
+    )
 
 
 class FacetValueAnswer(BaseModel):

@@ -12,7 +12,7 @@ from search.hits import Hit, Results
 
 _HIT = tuple(field.name for field in fields(Hit))
 _RESULTS = tuple(field.name for field in fields(Results))
-_ON_REQUEST = frozenset({"facets", "plan", "duplicates", "explanation"})
+_NOT_ALWAYS = frozenset({"facets", "plan", "duplicates", "explanation", "probability"})
 
 
 def answer(content: object, status: int = 200) -> Response:
@@ -37,7 +37,7 @@ def results_json(results: Results) -> dict[str, Any]:
 
 def _shallow(record: object, names: tuple[str, ...]) -> dict[str, Any]:
     values = {name: getattr(record, name) for name in names}
-    for name in _ON_REQUEST & values.keys():
+    for name in _NOT_ALWAYS & values.keys():
         if values[name] is None:
             del values[name]
     return values

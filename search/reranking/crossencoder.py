@@ -88,6 +88,11 @@ class CrossEncoder:
                 part[places] = found
         return scores
 
+    def probability(self, score: float) -> float | None:
+        """Return how probable relevance is at a score, by the checkpoint's calibration if any."""
+        calibration = self.checkpoint.calibration
+        return None if calibration is None else calibration.curve(score)
+
     def score(self, query: str, candidates: Sequence[Candidate]) -> list[Scored]:
         """Score candidates, in their order, each by the best of its passages; the first of equals.
 

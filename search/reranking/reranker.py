@@ -95,6 +95,14 @@ class Reranker(Protocol):
 
 
 @runtime_checkable
+class Calibrated(Protocol):
+    """A reranker that may know how probable relevance is at a score."""
+
+    def probability(self, score: float) -> float | None:
+        """Return the probability at one of its scores, None where it was never calibrated."""
+
+
+@runtime_checkable
 class Aligning(Protocol):
     """A reranker that can tell which words of a query meet which of a passage."""
 

@@ -12,7 +12,7 @@ from search.reranking.budget import fitting
 from search.reranking.interpolation import interpolate
 from search.reranking.loaded import Loaded
 from search.reranking.reading import Reading
-from search.reranking.reranker import Candidate
+from search.reranking.reranker import Calibrated, Candidate
 
 # Documents that are scored to learn a reranker's speed, after one that warms it up.
 _TIMED = 4
@@ -55,6 +55,20 @@ class Reranked:
         """Map those documents that the reranker scored to their place by its own scores."""
         found = self._by_score.places(numbers, self._ids)
         return {number: RerankPlace(*place, weight=self._weight) for number, place in found.items()}
+
+    def probabilities(self, numbers: Sequence[int]) -> dict[int, float]:
+        """Map documents to how probable their relevance is, where a calibration can tell."""
+        reranker = self._loaded.reranker
+        if not isinstance(reranker, Calibrated):
+            return {}
+        found: dict[int, float] = {}
+        for number in numbers:
+            scored = self._scored.get(number)
+            if scored is None or scored.score is None:
+                continue
+            if (probability := reranker.probability(scored.score)) is not None:
+                found[number] = probability
+        return found
 
     @property
     def depth(self) -> int:

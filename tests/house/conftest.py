@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = ("indexer", "search", "eval", "training")
+FLOORS = ("models", "indexer", "search", "eval", "training")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FLOORS = ("indexer", "search", "eval", "training", "cloze", "tests")
+FLOORS = ("models", "indexer", "search", "eval", "training", "cloze", "tests")
 
 
 def absolute(node: ast.ImportFrom, file: Path) -> str:

@@ -114,6 +114,15 @@ def test_the_installed_command_knows_the_published_figures(scripts: Path, trap: 
     assert "scifact" in succeed([scripts / "cloze", "reproduce", "--list"], trap)
 
 
+def test_the_installed_package_brings_its_models(scripts: Path, trap: Path) -> None:
+    program = (
+        "from indexer.models import find_model; print(find_model('cloze/bert-mini-en').folder)"
+    )
+    found = Path(succeed([scripts / "python", "-P", "-c", program], trap).strip())
+    assert found.is_relative_to(scripts.parent)
+    assert (found / "model.safetensors").stat().st_size > 2**20
+
+
 def test_the_installed_floors_are_imported_from_the_wheel(scripts: Path, trap: Path) -> None:
     program = scripts / "where"
     program.write_text("import search\nprint(search.__file__)\n", encoding="utf-8")

@@ -467,3 +467,25 @@ def test_a_lexical_stage_is_begun_where_it_needs_no_filter_and_the_engine_is_ope
     assert engine.begin(replace(request, filter=parse("year < 2005"))) is None
     engine.close()
     assert engine.begin(request) is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("fusion", ["minmax", "rrf"])
+def test_many_queries_rank_as_each_alone(library: Index, mode: Mode, fusion: Fusion) -> None:
+    engine = SearchEngine(library)
+    requests = [
+        Request(query=query, mode=mode, fusion=fusion, top=7) for query in (QUERY, "ship", "zzzzz")
+    ]
+    ranked = engine.rank_each(requests)
+    for request, found in zip(requests, ranked, strict=True):
+        assert list(found.pairs) == without_rank(engine.search(request).hits)
+        assert (found.vector is None) == (mode == "lexical")
+        if found.vector is not None:
+            expected = library.encoder.encode_queries([request.query])[0]
+            assert np.array_equal(found.vector, expected)
+    assert ranked[0].pairs
+
+
+def test_ranking_without_vectors_is_refused(words_only: Index) -> None:
+    with pytest.raises(ClozeError, match="was built with --lexical-only"):
+        SearchEngine(words_only).rank_each([Request(query=QUERY, mode="dense")])

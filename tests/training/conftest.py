@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 import torch
 from transformers import BertModel
 
+import cloze
 from tests.training.pretrain_commands import Ended, Server, options
 from tests.training.small import small_bert
 from training.masking import Vocabulary
@@ -99,6 +101,34 @@ def finished(
     folder = tmp_path_factory.mktemp("runs")
     out = folder / "finished"
     return out, server(folder, "pretrain", corpus_file, *options(out, sentence_folder), "--json")
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ended]:
+    """The command line in this process."""
+    # The command sets more variables of this kind than it reads.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("RAYON_NUM_THREADS", "1")
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
+    monkeypatch.setenv("CLOZE_THREADS", "1")
+
+    def command(*arguments: object) -> Ended:
+        capsys.readouterr()
+        before = signal.getsignal(signal.SIGINT)
+        monkeypatch.setattr(sys, "argv", ["cloze", *map(str, arguments)])
+        code = 0
+        try:
+            cloze.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        return Ended(code, *capsys.readouterr())
+
+    return command
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,6 +34,7 @@ def small_task(
     tokens_at_once: int = 4096,
     batch_tokens: int = 256,
     model: BertForPreTraining | None = None,
+    is_new: bool = False,
 ) -> Pretraining:
     """Pretraining of a small BERT; a second width begins at nine tenths."""
     return Pretraining(
@@ -49,6 +50,7 @@ def small_task(
         seed=3,
         dtype=torch.float32,
         device="cpu",
+        is_new=is_new,
     )
 
 

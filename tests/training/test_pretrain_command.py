@@ -6,8 +6,6 @@ import re
 import shlex
 import shutil
 import signal
-import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,8 @@ from typing import Any
 import pytest
 from transformers import BertForPreTraining
 
-import cloze
 from indexer.errors import ClozeError
-from tests.training.pretrain_commands import TEXT, Ended, contents, options
+from tests.training.pretrain_commands import TEXT, Ended, Run, contents, options
 from training.commands import extras
 from training.commands import pretrain as pretrain_command
 from training.loop.interruption import StoppedError
@@ -29,34 +26,7 @@ from training.pretrain import pretrain
 from training.run_folder import locked_run
 from training.shards.writing import write_shards
 
-Run = Callable[..., Ended]
 Finished = tuple[Path, Ended]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The command line in this process."""
-    # The command sets more variables of this kind than it reads.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.setenv(variable, "1")
-    monkeypatch.setenv("RAYON_NUM_THREADS", "1")
-    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false")
-    monkeypatch.setenv("CLOZE_THREADS", "1")
-
-    def command(*arguments: object) -> Ended:
-        capsys.readouterr()
-        before = signal.getsignal(signal.SIGINT)
-        monkeypatch.setattr(sys, "argv", ["cloze", *map(str, arguments)])
-        code = 0
-        try:
-            cloze.main()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        finally:
-            signal.signal(signal.SIGINT, before)
-        return Ended(code, *capsys.readouterr())
-
-    return command
 
 
 def test_a_finished_run_says_so_and_changes_nothing(

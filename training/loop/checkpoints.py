@@ -14,12 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import AdamW
 
+from training.loop.best import Best
 from training.loop.optimiser import optimiser_state, restore_optimiser
 from training.loop.trend import Trend
 
 _STATE = "state.json"
 _MODEL = "model.safetensors"
 _OPTIMISER = "optimiser.safetensors"
+_BEST = "best.safetensors"
 _RANDOM = "random"  # the name of torch's generator among the optimiser's tensors
 
 
@@ -27,7 +29,8 @@ _RANDOM = "random"  # the name of torch's generator among the optimiser's tensor
 class State:
     """How far training has come: `seconds` of training alone, `position` within the phase.
 
-    `waited` seconds of them went on waiting for data; `trend` is that of the phase's loss.
+    `waited` seconds of them went on waiting for data; `trend` is that of the phase's loss; `best`
+    are the held-out figures of the best weights, if these are kept, and `best_step` their step.
     """
 
     step: int = 0
@@ -37,6 +40,8 @@ class State:
     phase: int = 0
     position: int = 0
     trend: Trend = field(default_factory=Trend)
+    best: dict[str, float] = field(default_factory=dict)
+    best_step: int = 0
 
 
 class Checkpoints:
@@ -52,7 +57,9 @@ class Checkpoints:
         self._damaged: set[Path] = set()
         self._last: Path | None = None  # saved or restored, so that it is known to be whole
 
-    def save(self, state: State, model: nn.Module, optimiser: AdamW) -> Path:
+    def save(
+        self, state: State, model: nn.Module, optimiser: AdamW, best: Best | None = None
+    ) -> Path:
         """Write a checkpoint, delete those that are damaged or too old, and return its folder.
 
         One of the same step is left as it is.
@@ -68,7 +75,9 @@ class Checkpoints:
         save_file(weights, scratch / _MODEL)
         moments = {name: each.cpu() for name, each in optimiser_state(model, optimiser).items()}
         save_file(moments | {_RANDOM: torch.get_rng_state()}, scratch / _OPTIMISER)
-        sums = {name: _sum(scratch / name) for name in (_MODEL, _OPTIMISER)}
+        if best and best.weights:
+            save_file(best.weights, scratch / _BEST)
+        sums = {path.name: _sum(path) for path in sorted(scratch.iterdir())}
         (scratch / _STATE).write_text(json.dumps({"state": asdict(state), "sha256": sums}))
         for path in (*scratch.iterdir(), scratch):
             _sync(path)
@@ -81,7 +90,9 @@ class Checkpoints:
             shutil.rmtree(old, ignore_errors=True)
         return final
 
-    def restore(self, model: nn.Module, optimiser: AdamW) -> tuple[State, list[str]]:
+    def restore(
+        self, model: nn.Module, optimiser: AdamW, best: Best | None = None
+    ) -> tuple[State, list[str]]:
         """Load the newest checkpoint that is whole, and tell of those that are not.
 
         Without any the state is that before the first step. The damaged ones stay until the next
@@ -91,7 +102,7 @@ class Checkpoints:
         folders = list(self._newest_first())
         for folder in folders:
             try:
-                state = _load(folder, model, optimiser)
+                state = _load(folder, model, optimiser, best)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
                 instead = "beginning anew" if folder == folders[-1] else "taking the one before"
                 notices.append(f"{folder} is damaged ({error}); {instead}")
@@ -116,7 +127,7 @@ class Checkpoints:
         yield from sorted(self.folder.glob("step-*"), reverse=True)
 
 
-def _load(folder: Path, model: nn.Module, optimiser: AdamW) -> State:
+def _load(folder: Path, model: nn.Module, optimiser: AdamW, best: Best | None) -> State:
     written = json.loads((folder / _STATE).read_bytes())
     for name, expected in written["sha256"].items():
         if (found := _sum(folder / name)) != expected:
@@ -126,6 +137,8 @@ def _load(folder: Path, model: nn.Module, optimiser: AdamW) -> State:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
+    if best and state.best:
+        best.weights = load_file(folder / _BEST)
     moments = load_file(folder / _OPTIMISER)
     torch.set_rng_state(moments.pop(_RANDOM))
     restore_optimiser(model, optimiser, moments)

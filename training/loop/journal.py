@@ -24,7 +24,8 @@ class Journal:
 
         self._folder = folder
         self._path = folder / NAME
-        kept = [event for event in read_journal(folder) if event["step"] <= step]
+        # A run that begins is judged before its first step, and one cut short then begins anew.
+        kept = [event for event in read_journal(folder) if step and event["step"] <= step]
         scratch = self._path.with_suffix(".part")
         scratch.write_text("".join(json.dumps(event) + "\n" for event in kept))
         os.replace(scratch, self._path)
@@ -47,9 +48,9 @@ class Journal:
         for name, value in figures.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
-    def draw(self) -> None:
-        """Draw the losses over the tokens as a PNG file."""
-        draw_curve(list(read_journal(self._folder)), self._folder / PICTURE)
+    def draw(self, figure: str | None = None) -> None:
+        """Draw the losses over the tokens as a PNG file, and a held-out figure if one is named."""
+        draw_curve(list(read_journal(self._folder)), self._folder / PICTURE, figure)
 
 
 def read_journal(folder: Path) -> Iterator[dict[str, Any]]:

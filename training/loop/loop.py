@@ -10,7 +10,9 @@ from pathlib import Path
 from torch.nn.utils import clip_grad_norm_
 
 from indexer.errors import ClozeError
+from training.loop.best import Best
 from training.loop.checkpoints import Checkpoints, State
+from training.loop.evaluation import Evaluation
 from training.loop.interruption import Interruption
 from training.loop.journal import Journal
 from training.loop.meter import Meter, Show
@@ -21,9 +23,6 @@ from training.loop.task import Step, Task
 from training.loop.trend import Trend
 
 CHECKPOINTS = "checkpoints"
-# Between two evaluations there are so many times the seconds that one takes, so that a slow one
-# doesn't take the time of the training.
-_EVALUATION_PAUSE = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,8 @@ class LoopSettings:
 
     A held-out evaluation runs every `evaluate` of the budget, seldomer where it takes long, a line
     of the journal is written every `journal` steps, a checkpoint at least every `save_seconds`, and
-    `keep` are kept.
+    `keep` are kept. With `best`, the name of a held-out figure, the model ends as it was when that
+    stood highest, before the first step included.
     """
 
     budget: Budget
@@ -45,11 +45,12 @@ class LoopSettings:
     journal: int = 10
     save_seconds: float = 120.0
     keep: int = 2
+    best: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Where training ended, and the held-out figures there, empty but in the first process."""
+    """Where training ended, and the model's held-out figures, empty but in the first process."""
 
     state: State
     figures: dict[str, float]
@@ -79,10 +80,11 @@ class Loop:
         self._meter = Meter()
         self._interruption = Interruption()
         self._stopping = False
-        self._figures: dict[str, float] = {}
-        self._evaluated = (-math.inf, 0.0)  # when the last one ended, and its seconds
+        # The first process alone judges, so it alone has to hold the best weights.
+        self._best = Best(settings.best) if settings.best and part.is_first else None
+        self._evaluation = Evaluation(task, settings.evaluate, self._best)
         self.checkpoints = Checkpoints(folder / CHECKPOINTS, settings.keep)
-        self.state, self.notices = self.checkpoints.restore(task.model, self._optimiser)
+        self.state, self.notices = self.checkpoints.restore(task.model, self._optimiser, self._best)
         self._saved = time.monotonic()
 
     def run(self, show: Show) -> Outcome:
@@ -98,15 +100,31 @@ class Loop:
             journal = None
             if self._part.is_first:
                 journal = stack.enter_context(Journal(self._folder, self.state.step))
+                self._judge_start(journal)
             stack.enter_context(self._interruption)
             while not self._stopping and (share := self._share()) < 1:
                 self._run_phase(self._task.phase(share), journal, show)
             self._save()
         if self._stopping or self._interruption.asked:
             raise self._interruption.error()
-        if self._part.is_first and not self._figures:
-            self._figures = self._task.evaluate()
-        return Outcome(state=self.state, figures=self._figures)
+        return Outcome(state=self.state, figures=self._ended())
+
+    def _judge_start(self, journal: Journal) -> None:
+        """Judge the model that training begins with, where the best is kept: it may stay that."""
+        if self._best and not self.state.step:
+            self._evaluation.run(self.state)
+            journal.write("held_out", 0, self._facts() | self._evaluation.figures)
+
+    def _ended(self) -> dict[str, float]:
+        """Return the figures of the model as it is left, the best one's where that is kept."""
+        if not self._part.is_first:
+            return {}
+        if self._best:
+            self._best.put_back(self._task.model)
+            return self.state.best
+        if not self._evaluation.figures:
+            self._evaluation.run(self.state)
+        return self._evaluation.figures
 
     def _check_together(self) -> None:
         """Check that all processes have restored the same step."""
@@ -190,32 +208,20 @@ class Loop:
 
     def _note(self, journal: Journal, before: float) -> None:
         """Write the journal where a line or an evaluation is due."""
-        state, settings = self.state, self._settings
-        facts = {"tokens": state.tokens, "seconds": round(state.seconds, 3), "phase": state.phase}
-        share = self._share()
-        if state.step % settings.journal == 0 or share >= 1:
+        state, facts, share = self.state, self._facts(), self._share()
+        if state.step % self._settings.journal == 0 or share >= 1:
             figures = facts | self._meter.take_losses() | {"tokens_per_second": self._meter.rate}
             journal.write("train", state.step, figures)
-        if share >= 1 or self._evaluation_is_due(before, share):
-            self._evaluate()
-            journal.write("held_out", state.step, facts | self._figures)
-            journal.draw()
+        if self._evaluation.is_due(before, share):
+            self._evaluation.run(state)
+            journal.write("held_out", state.step, facts | self._evaluation.figures)
+            journal.draw(self._settings.best)
 
-    def _evaluate(self) -> None:
-        begun = time.monotonic()
-        self._figures = self._task.evaluate()
-        ended = time.monotonic()
-        self._evaluated = ended, ended - begun
-
-    def _evaluation_is_due(self, before: float, share: float) -> bool:
-        """Tell whether one is due, and the last was so long ago that training had most of it."""
-        ended, took = self._evaluated
-        rested = time.monotonic() - ended >= _EVALUATION_PAUSE * took
-        return rested and self._evaluations(share) > self._evaluations(before)
-
-    def _evaluations(self, share: float) -> int:
-        """Return how many evaluations are due; 0.15 / 0.05 is a little less than 3."""
-        return math.floor(share / self._settings.evaluate + 1e-9)
+    def _facts(self) -> dict[str, float]:
+        state = self.state
+        return {
+            "tokens": state.tokens, "seconds": round(state.seconds, 3), "phase": state.phase
+        }  # fmt: skip
 
     def _share(self) -> float:
         state = self.state
@@ -230,5 +236,5 @@ class Loop:
 
     def _save(self) -> None:
         if self._part.is_first and self.state.step:
-            self.checkpoints.save(self.state, self._task.model, self._optimiser)
+            self.checkpoints.save(self.state, self._task.model, self._optimiser, self._best)
         self._saved = time.monotonic()

@@ -34,7 +34,7 @@ class CrashError(Exception):
 def unpictured() -> Iterator[None]:
     """A picture takes longer than twenty of these steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.loop.journal.draw_curve", lambda events, path: None)
+        patch.setattr("training.loop.journal.draw_curve", lambda events, path, figure: None)
         yield
 
 
@@ -127,7 +127,7 @@ def test_twenty_steps_are_ten_and_ten(
 def test_the_journal_tells_every_step_and_phase(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.loop.loop._EVALUATION_PAUSE", 0.0)
+    monkeypatch.setattr("training.loop.evaluation._PAUSE", 0.0)
     _, outcome = end(loop_of(make(), tmp_path, journal=3, evaluate=0.1))
     events = list(read_journal(tmp_path))
     train = [event for event in events if event["kind"] == "train"]
@@ -228,7 +228,7 @@ def test_a_slow_evaluation_has_a_tenth_of_the_time(
         nonlocal now
         now += 1.0
 
-    monkeypatch.setattr("training.loop.loop.time", Clock)
+    monkeypatch.setattr("training.loop.evaluation.time", Clock)
     task = make()
     monkeypatch.setattr(task, "evaluate", evaluate)
     end(loop_of(task, tmp_path, save_seconds=1e9, evaluate=0.05), tick)

@@ -1,0 +1,1 @@
+"""The bi-encoder: queries and passages as vectors, near where the one answers the other."""

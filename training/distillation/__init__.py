@@ -1,0 +1,1 @@
+"""A model of fewer layers that learns from one of more."""

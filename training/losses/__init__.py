@@ -1,0 +1,1 @@
+"""Losses of fine-tuning: pure functions, one a file."""

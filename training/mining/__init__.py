@@ -1,0 +1,1 @@
+"""Hard negatives for pairs, found by our own index."""
