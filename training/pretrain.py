@@ -95,7 +95,7 @@ def pretrain(
             task = Pretraining(
                 model, shards, vocabulary, phases=phases, corruption=corruption,
                 size=Size(batch_tokens=plan.batch_tokens, tokens_at_once=_TOKENS_AT_ONCE),
-                seed=plan.seed, dtype=DTYPES[precision], device=plan.device, is_new=base is None,
+                seed=plan.seed, dtype=DTYPES[precision], device=plan.device,
             )  # fmt: skip
             return task, _notices(plan, shards, missing)
 

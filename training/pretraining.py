@@ -19,7 +19,7 @@ from training.saving import save_model
 from training.sequences import PAIRINGS, Corruption, Sequences, room_for
 
 if TYPE_CHECKING:
-    from transformers import BertForPreTraining, BertModel
+    from transformers import BertForPreTraining
 
     from training.shards import Shards
 
@@ -68,9 +68,8 @@ class Pretraining:
         seed: int,
         dtype: torch.dtype,
         device: str,
-        is_new: bool = False,
     ) -> None:
-        """Take everything that decides the steps; `is_new` tells that the weights are random.
+        """Take everything that decides the steps.
 
         Raises:
             ClozeError: a width leaves no room for text, or the shards hold none for training.
@@ -80,7 +79,6 @@ class Pretraining:
         self._size = size
         self._dtype = dtype
         self._device = device
-        self._is_new = is_new
         self.corruption = corruption
         self._sequences = [
             Sequences(shards.runs(room_for(each.width, corruption)), vocabulary, corruption, seed)
@@ -105,15 +103,8 @@ class Pretraining:
         return max(number for number, each in enumerate(self._phases) if each.begins <= share)
 
     def steps(self, phase: int, position: int, part: Part) -> Generator[Batch]:
-        """Yield the batches of a phase, `counts` by the names of the objectives.
-
-        Before the first of a wider phase, positions that nothing has trained yet become copies of
-        those that were.
-        """
-        width = self._phases[phase].width
-        if self._is_new and phase and not position:
-            repeat_positions(self._model.bert, self._phases[phase - 1].width, width)
-        shape = self._size.shape(width)
+        """Yield the batches of a phase, `counts` by the names of the objectives."""
+        shape = self._size.shape(self._phases[phase].width)
         pinned = self._device != "cpu"
         with closing(
             batches(self._sequences[phase], position, shape, part, pinned=pinned)
@@ -192,18 +183,6 @@ class Pretraining:
 
     def _moved(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device, non_blocking=True)
-
-
-def repeat_positions(bert: "BertModel", trained: int, width: int) -> None:
-    """Give the positions from `trained` to `width` the embeddings of the first ones, over and over.
-
-    As Longformer begins its longer positions (Beltagy et al., 2020, section 5): what heads have
-    learned of neighbours then holds at once along the whole row.
-    """
-    weight = bert.embeddings.position_embeddings.weight
-    places = torch.arange(trained, width, device=weight.device) % trained
-    with torch.no_grad():
-        weight[trained:width] = weight[places]
 
 
 def _judge(name: str, scores: Tensor, labels: Tensor) -> dict[str, float]:

@@ -34,7 +34,6 @@ def small_task(
     tokens_at_once: int = 4096,
     batch_tokens: int = 256,
     model: BertForPreTraining | None = None,
-    is_new: bool = False,
 ) -> Pretraining:
     """Pretraining of a small BERT; a second width begins at nine tenths."""
     return Pretraining(
@@ -50,7 +49,6 @@ def small_task(
         seed=3,
         dtype=torch.float32,
         device="cpu",
-        is_new=is_new,
     )
 
 

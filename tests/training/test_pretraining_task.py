@@ -208,29 +208,3 @@ def test_phases_begin_at_their_shares_with_rows_of_their_width(
             assert {rows.inputs.ids.shape[1] for rows in batch.rows} == {width}
             assert sum(len(rows.inputs.ids) for rows in batch.rows) == 256 // width
             assert f"width {width}," in batch.name
-
-
-def test_positions_that_nothing_has_trained_repeat_those_that_are(
-    text_shards: Shards, base_vocabulary: Vocabulary
-) -> None:
-    task = small_task(text_shards, base_vocabulary, widths=(16, 40), is_new=True)
-    weight = task.model.bert.embeddings.position_embeddings.weight
-    before = weight.detach().clone()
-    next(task.steps(0, 0, Part()))
-    assert torch.equal(weight, before)
-    next(task.steps(1, 0, Part()))
-    assert torch.equal(weight[16:32], before[:16])
-    assert torch.equal(weight[32:40], before[:8])
-    assert torch.equal(weight[:16], before[:16])
-    assert torch.equal(weight[40:], before[40:])
-
-
-def test_positions_stay_where_the_phase_goes_on_or_a_checkpoint_has_them(
-    text_shards: Shards, base_vocabulary: Vocabulary
-) -> None:
-    for is_new, position in ((True, 3), (False, 0)):
-        task = small_task(text_shards, base_vocabulary, widths=(16, 40), is_new=is_new)
-        weight = task.model.bert.embeddings.position_embeddings.weight
-        before = weight.detach().clone()
-        next(task.steps(1, position, Part()))
-        assert torch.equal(weight, before)
