@@ -1,5 +1,6 @@
 """A model in training, written as others load it."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ def save_model(model: "PreTrainedModel", folder: Path) -> None:
     logging.disable_progress_bar()
     try:
         model.save_pretrained(folder)
+        for weights in folder.glob("*.safetensors"):  # written for their owner's eyes alone
+            shutil.copymode(folder / "config.json", weights)
     finally:
         if shown:
             logging.enable_progress_bar()

@@ -65,6 +65,8 @@ def test_the_card_tells_the_facts(finished: Finished, sentence_folder: Path) -> 
 
 def test_others_load_what_was_saved(finished: Finished) -> None:
     out, _ = finished
+    modes = {(out / name).stat().st_mode for name in ("model.safetensors", "config.json")}
+    assert len(modes) == 1, "who reads one reads the other"
     saved = load_file(out / "model.safetensors")
     assert {weight.dtype for weight in saved.values()} == {torch.float32}
     loaded: Any = BertForPreTraining.from_pretrained(out, output_loading_info=True)
