@@ -15,7 +15,7 @@ from indexer.commands.console import (
     tell,
 )
 from training.commands.pairs import PairFiles, Split
-from training.commands.reading import SkipBad, reading_bar
+from training.commands.reading import SkipBad, reading_bar, tell_replaced
 
 if TYPE_CHECKING:
     from training.mining.plan import Margin
@@ -100,6 +100,7 @@ def mine(
         seed=seed,
         label=label,
     )
+    tell_replaced(out)
     with Index.open(index, device=resolve_device(device), threads=threads) as opened:
         with reading_bar("read", "pairs", quiet=json) as progress:
             read = read_pairs(pairs, split=split, skip_bad=skip_bad, progress=progress)

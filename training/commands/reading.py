@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from indexer.commands.console import progress_bar
+from indexer.commands.console import notice, progress_bar
 
 if TYPE_CHECKING:
     from indexer.progress import Phase
@@ -44,3 +44,11 @@ def reading_bar(phase: "Phase", unit: str, *, quiet: bool) -> "Iterator[Advance]
             show(Step(phase=phase, documents=done))
 
         yield advance
+
+
+def tell_replaced(out: str) -> None:
+    """Tell before the work that a file is there whose place the result will take."""
+    from pathlib import Path
+
+    if Path(out).exists():
+        notice(f"{out} is there; it is replaced when all is done")

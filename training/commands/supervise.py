@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexer.commands.console import AsJson, emit, notice, tell
-from training.commands.reading import SkipBad, Text, TextField, TitleField, reading_bar
+from training.commands.reading import (
+    SkipBad,
+    Text,
+    TextField,
+    TitleField,
+    reading_bar,
+    tell_replaced,
+)
 
 if TYPE_CHECKING:
     from training.supervision.generation import Made
@@ -44,6 +51,7 @@ def pairs(
 
     plan = Plan(methods=chosen_methods(method), length=length, limit=limit, seed=seed)
     texts = Texts(text, Reading(title=title_field, text=text_field, skip_bad=skip_bad))
+    tell_replaced(out)
     with reading_bar("read", "documents", quiet=json) as progress:
         made = generate(texts, plan, Path(out), progress)
     if texts.skipped():

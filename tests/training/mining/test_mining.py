@@ -379,6 +379,7 @@ def test_the_command(folder: Path, examples: list[Example], tmp_path: Path) -> N
     assert again.read_bytes() == out.read_bytes()
     assert found["queries"] == len(out.read_text().splitlines()) == len(examples)
     assert sum(found["removed"].values()) > 0
+    assert "out.jsonl is there" in CliRunner().invoke(cloze.app, [*arguments, str(out)]).stderr
 
 
 @pytest.mark.parametrize(

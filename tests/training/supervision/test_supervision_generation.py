@@ -129,3 +129,6 @@ def test_the_command(corpus_file: Path, tmp_path: Path) -> None:
     assert list(found["written"]) == ["crops", "title"]
     assert found["documents"] == 160
     assert (tmp_path / "b").read_bytes() == out.read_bytes()
+    replaced = "is there; it is replaced when all is done"
+    assert replaced not in told.stderr
+    assert replaced in CliRunner().invoke(cloze.app, [*arguments, str(out)]).stderr
