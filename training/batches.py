@@ -1,7 +1,6 @@
 """Batches: packed rows as tensors, made ahead of the model in a thread of their own."""
 
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from indexer.errors import ClozeError
+from training.ahead import ahead
 from training.bert import Inputs
 from training.loop.parts import Part
 from training.objectives.pair import UNASKED
@@ -18,9 +18,6 @@ from training.packing import Piece, pack
 from training.sequences import Sequence, Sequences
 
 Row: TypeAlias = list[Sequence]
-
-# So many batches are made ahead.
-_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +69,7 @@ def batches(
     All processes pack the same rows, and each makes the sequences of its own: row i is of process
     i modulo their number.
     """
-    made = _made(sequences, position, shape, part, pinned=pinned)
-    with ThreadPoolExecutor(1, "batches") as thread:
-        ahead = [thread.submit(next, made) for _ in range(_AHEAD)]
-        while True:
-            yield ahead.pop(0).result()
-            ahead.append(thread.submit(next, made))
+    return ahead(_made(sequences, position, shape, part, pinned=pinned))
 
 
 def _made(

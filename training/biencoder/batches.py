@@ -1,12 +1,12 @@
 """Batches in training's order, tokenised and packed ahead of the model in a thread of their own."""
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.ahead import ahead
 from training.biencoder.batch import Asked, ask, distinct
 from training.biencoder.drawing import Drawn, draw
 from training.finetuning.encoder import TextEncoder
@@ -17,9 +17,6 @@ from training.pairs.example import Example
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
-
-# So many batches are made ahead.
-_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +100,7 @@ class Batches:
 
     def ahead(self, position: int, part: Part, at_once: int) -> Generator[Batch]:
         """Yield batches from a position on, a few made ahead."""
-        made = self._made(position, part, at_once)
-        with ThreadPoolExecutor(1, "batches") as thread:
-            ahead = [thread.submit(next, made) for _ in range(_AHEAD)]
-            while True:
-                yield ahead.pop(0).result()
-                ahead.append(thread.submit(next, made))
+        return ahead(self._made(position, part, at_once))
 
     def _made(self, position: int, part: Part, at_once: int) -> Generator[Batch]:
         while True:

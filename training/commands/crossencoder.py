@@ -14,13 +14,18 @@ from training.commands.pairs import (
     Negatives,
     PairFiles,
     Split,
-    held_out_count,
-    open_pairs,
+    open_material,
     show_dry_run,
     show_report,
 )
 from training.commands.reading import SkipBad
 from training.commands.running import (
+    Out,
+    PairBudget,
+    PairEpochs,
+    PairRate,
+    PairSteps,
+    Precision,
     device_of,
     fine_tuning_budget,
     rate_of,
@@ -41,9 +46,7 @@ def crossencoder(
             "--from", metavar="CHECKPOINT", help="The BERT encoder or cross-encoder to go on from"
         ),
     ],
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="The run's folder; the same command goes on there")
-    ],
+    out: Out,
     loss: Annotated[
         str,
         typer.Option(
@@ -60,25 +63,16 @@ def crossencoder(
             "positives",
         ),
     ] = 7,
-    budget: Annotated[
-        str | None, typer.Option(help="Time of training alone: 3m, 2h, instead of --epochs")
-    ] = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Passes over the examples [default: 1]")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Train so many steps, instead of --epochs")
-    ] = None,
+    budget: PairBudget = None,
+    epochs: PairEpochs = None,
+    steps: PairSteps = None,
     batch: Annotated[int, typer.Option(min=1, help="Lists of a step")] = 8,
     length: Annotated[
         int | None,
         typer.Option(min=16, help="Tokens of a pair [default: 256, or what the checkpoint reads]"),
     ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(help="Peak learning rate [default: 5e-5, above 512 dimensions 2e-5]"),
-    ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16")] = "auto",
+    lr: PairRate = None,
+    precision: Precision = "auto",
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Decides new weights, order and lists")
     ] = 0,
@@ -111,8 +105,6 @@ def crossencoder(
         from training.crossencoder.lists import Size
         from training.crossencoder.plan import Plan, check_examples
         from training.crossencoder.run import check_plan, first_batch, train_crossencoder
-        from training.finetuning.material import Material
-        from training.pairs.holding_out import hold_out
 
         plan = Plan(
             base=from_,
@@ -126,27 +118,19 @@ def crossencoder(
             device=device_of(device),
         )
         begun = check_plan(plan, Path(out))
-        read = open_pairs(
+        material = open_material(
             pairs, negatives=negatives, split=split, against=against, allow_leak=allow_leak,
-            skip_bad=skip_bad, quiet=quiet,
-        )  # fmt: skip
-        examples, kept = hold_out(read, held_out_count(held_out, len(read.examples)))
-        material = Material(
-            pairs=read,
-            train=examples,
-            held_out=kept,
-            paths=tuple(pairs),
-            options={
-                "--negatives": negatives, "--split": split, "--held-out": held_out,
-                "--against": against, "--allow-leak": allow_leak, "--skip-bad": skip_bad,
-            },
+            skip_bad=skip_bad, held_out=held_out, quiet=quiet,
         )  # fmt: skip
         if dry_run:
-            show_dry_run(read, examples, kept, first_batch(plan, material), json=json)
+            shown = first_batch(plan, material)
+            if part.is_first:
+                show_dry_run(material, shown, json=json)
             return
         if begun is None and not quiet:
-            check_examples(plan, examples, kept, part)  # else a mistake comes behind the report
-            show_report(read, examples, kept)
+            # Else a mistake comes behind the report.
+            check_examples(plan, material.train, material.held_out, part)
+            show_report(material)
         done = train_crossencoder(
             plan, material, Path(out), part, tell=notice, training=training_bar(quiet=quiet)
         )

@@ -8,6 +8,11 @@ from indexer.commands.console import AsJson, Device, Threads, emit, notice, tell
 from training.commands.extras import check_installed
 from training.commands.reading import SkipBad, TextField, TitleField, reading_bar
 from training.commands.running import (
+    Out,
+    Precision,
+    TextBudget,
+    TextSteps,
+    TextTokens,
     device_of,
     rate_of,
     spoken_once,
@@ -27,25 +32,17 @@ def distill(
     texts: Annotated[
         list[str], typer.Option(metavar="TEXT", help="What both read; give it several times")
     ],
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="The run's folder; the same command goes on there")
-    ],
-    budget: Annotated[
-        str | None, typer.Option(help="Time of training alone: 3m, 2h [default: 30m]")
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Train so many steps, instead of --budget")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="Train so many tokens, instead of --budget")
-    ] = None,
+    out: Out,
+    budget: TextBudget = None,
+    steps: TextSteps = None,
+    tokens: TextTokens = None,
     batch: Annotated[int, typer.Option(min=1, help="Texts of a step, half of them short")] = 64,
     length: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a long text [default: 128]")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate [default: 2e-4]")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Decides the order")] = 0,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16")] = "auto",
+    precision: Precision = "auto",
     title_field: TitleField = None,
     text_field: TextField = None,
     skip_bad: SkipBad = False,

@@ -9,6 +9,7 @@ from indexer.commands.console import emit, notice, tell
 from training.commands.reading import reading_bar
 
 if TYPE_CHECKING:
+    from training.finetuning.material import Material
     from training.pairs.example import Example
     from training.pairs.reading import Pairs
 
@@ -88,53 +89,78 @@ def open_pairs(
     return pairs
 
 
+def open_material(
+    paths: Sequence[str],
+    *,
+    negatives: str | None,
+    split: str | None,
+    against: Sequence[str] | None,
+    allow_leak: bool,
+    skip_bad: bool,
+    held_out: int | None,
+    quiet: bool,
+) -> "Material":
+    """Read pairs as `open_pairs` does, and hold some of their queries out."""
+    from training.finetuning.material import Material
+    from training.pairs.holding_out import hold_out
+
+    pairs = open_pairs(
+        paths, negatives=negatives, split=split, against=against, allow_leak=allow_leak,
+        skip_bad=skip_bad, quiet=quiet,
+    )  # fmt: skip
+    train, kept = hold_out(pairs, held_out_count(held_out, len(pairs.examples)))
+    return Material(
+        pairs=pairs,
+        train=train,
+        held_out=kept,
+        paths=tuple(paths),
+        options={
+            "--negatives": negatives, "--split": split, "--held-out": held_out,
+            "--against": against, "--allow-leak": allow_leak, "--skip-bad": skip_bad,
+        },
+    )  # fmt: skip
+
+
 def held_out_count(given: int | None, examples: int) -> int:
     """Return how many queries are held out of so many."""
     return min(_HELD_OUT, examples // _SHARE) if given is None else given
 
 
-def show_report(pairs: "Pairs", train: "Sequence[Example]", held_out: "Sequence[Example]") -> None:
+def show_report(material: "Material") -> None:
     """Say what pairs hold, and what `hold_out` made of them, where a run begins."""
-    for line in _report_lines(pairs, train, held_out):
+    for line in _report_lines(material):
         notice(line)
 
 
-def show_dry_run(
-    pairs: "Pairs",
-    train: "Sequence[Example]",
-    held_out: "Sequence[Example]",
-    batch: "Sequence[Example]",
-    *,
-    json: bool = False,
-) -> None:
+def show_dry_run(material: "Material", batch: "Sequence[Example]", *, json: bool = False) -> None:
     """Print the report of pairs, what `hold_out` made of them, and one batch."""
     from training.pairs.batch import batch_json, batch_lines
     from training.pairs.holding_out import left_out
 
+    pairs = material.pairs
     if json:
         emit(
             {
                 "pairs": pairs.report.as_json(),
                 "content_hash": pairs.content_hash,
-                "train": len(train),
-                "held_out": len(held_out),
-                "left_out": left_out(pairs, train, held_out),
+                "train": len(material.train),
+                "held_out": len(material.held_out),
+                "left_out": left_out(pairs, material.train, material.held_out),
                 "batch": batch_json(batch),
             }
         )
         return
-    for line in (*_report_lines(pairs, train, held_out), *batch_lines(batch)):
+    for line in (*_report_lines(material), *batch_lines(batch)):
         tell(line)
 
 
-def _report_lines(
-    pairs: "Pairs", train: "Sequence[Example]", held_out: "Sequence[Example]"
-) -> Iterator[str]:
+def _report_lines(material: "Material") -> Iterator[str]:
     from training.pairs.holding_out import left_out
 
-    yield from pairs.report.as_lines()
-    dropped = left_out(pairs, train, held_out)
+    yield from material.pairs.report.as_lines()
+    dropped = left_out(material.pairs, material.train, material.held_out)
     yield (
-        f"{len(train):,} to train on, {len(held_out):,} held out; {dropped['examples']:,} examples "
-        f"and {dropped['positives']:,} positives left out for being those of queries held out"
+        f"{len(material.train):,} to train on, {len(material.held_out):,} held out; "
+        f"{dropped['examples']:,} examples and {dropped['positives']:,} positives left out for "
+        "being those of queries held out"
     )

@@ -14,6 +14,11 @@ from indexer.commands.console import (
 from training.commands.extras import check_installed
 from training.commands.reading import SkipBad, Text, TextField, TitleField, reading_bar
 from training.commands.running import (
+    Out,
+    Precision,
+    TextBudget,
+    TextSteps,
+    TextTokens,
     device_of,
     rate_of,
     spoken_once,
@@ -25,9 +30,7 @@ from training.commands.running import (
 
 def pretrain(
     text: Text,
-    out: Annotated[
-        str, typer.Option(metavar="DIR", help="The run's folder; the same command goes on there")
-    ],
+    out: Out,
     arch: Annotated[
         str,
         typer.Option(
@@ -41,16 +44,9 @@ def pretrain(
     objective: Annotated[
         str, typer.Option(help="mlm, mlm+nsp (next sentence) or mlm+sop (sentence order)")
     ] = "mlm",
-    budget: Annotated[
-        str | None,
-        typer.Option(help="Time of training alone: 3m, 2h [default: 30m]"),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Train so many steps, instead of --budget")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="Train so many tokens, instead of --budget")
-    ] = None,
+    budget: TextBudget = None,
+    steps: TextSteps = None,
+    tokens: TextTokens = None,
     length: Annotated[
         str, typer.Option(help="Tokens of a row, or of 90% of the budget and of the rest")
     ] = "128,512",
@@ -72,7 +68,7 @@ def pretrain(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Decides weights, order and masks")
     ] = 0,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16")] = "auto",
+    precision: Precision = "auto",
     title_field: TitleField = None,
     text_field: TextField = None,
     skip_bad: SkipBad = False,

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -16,6 +16,33 @@ if TYPE_CHECKING:
     from training.loop.parts import Part
     from training.loop.schedule import Budget
     from training.running import Trained
+
+Out: TypeAlias = Annotated[
+    str, typer.Option(metavar="DIR", help="The run's folder; the same command goes on there")
+]
+Precision: TypeAlias = Annotated[str, typer.Option(help="auto, fp32 or bf16")]
+TextBudget: TypeAlias = Annotated[
+    str | None, typer.Option(help="Time of training alone: 3m, 2h [default: 30m]")
+]
+TextSteps: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Train so many steps, instead of --budget")
+]
+TextTokens: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Train so many tokens, instead of --budget")
+]
+PairBudget: TypeAlias = Annotated[
+    str | None, typer.Option(help="Time of training alone: 3m, 2h, instead of --epochs")
+]
+PairEpochs: TypeAlias = Annotated[
+    float | None, typer.Option(help="Passes over the examples [default: 1]")
+]
+PairSteps: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Train so many steps, instead of --epochs")
+]
+PairRate: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Peak learning rate [default: 5e-5, above 512 dimensions 2e-5]"),
+]
 
 _DEFAULT_BUDGET = "30m"
 _UNITS = {"s": 1, "m": 60, "h": 3600}

@@ -1,20 +1,17 @@
 """Batches of lists, tokenised and packed ahead of the model in a thread of their own."""
 
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from training.ahead import ahead
 from training.crossencoder.lists import Lists
 from training.crossencoder.objective import targets_of
 from training.crossencoder.scorer import PairTokens, Scorer
 from training.finetuning.rows import TextRows, text_rows
 from training.loop.parts import Part
-
-# So many batches are made ahead.
-_AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +69,7 @@ class Batches:
 
     def ahead(self, position: int, part: Part, at_once: int) -> Generator[Batch]:
         """Yield batches from a position on, a few made ahead; see `grouped` for `at_once`."""
-        made = self._made(position, part, at_once)
-        with ThreadPoolExecutor(1, "batches") as thread:
-            ahead = [thread.submit(next, made) for _ in range(_AHEAD)]
-            while True:
-                yield ahead.pop(0).result()
-                ahead.append(thread.submit(next, made))
+        return ahead(self._made(position, part, at_once))
 
     def _made(self, position: int, part: Part, at_once: int) -> Generator[Batch]:
         while True:

@@ -10,6 +10,7 @@ import pytest
 from indexer.errors import ClozeError
 from tests.training.pairs.written import write_lines
 from training.commands.pairs import held_out_count, open_pairs, show_dry_run, show_report
+from training.finetuning.material import Material
 from training.pairs.holding_out import hold_out
 from training.pairs.reading import Pairs
 
@@ -28,6 +29,12 @@ def opened(folder: Path, *, against: list[str] | None = None, allow_leak: bool =
     )
 
 
+def held(pairs: Pairs) -> Material:
+    """The pairs with one query held out."""
+    train, held_out = hold_out(pairs, 1)
+    return Material(pairs=pairs, train=train, held_out=held_out, paths=(), options={})
+
+
 def test_a_tenth_is_held_out_of_few() -> None:
     assert [held_out_count(None, count) for count in (9, 661, 5000)] == [0, 66, 200]
     assert held_out_count(0, 5000) == 0
@@ -35,9 +42,9 @@ def test_a_tenth_is_held_out_of_few() -> None:
 
 
 def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pairs = opened(tmp_path)
-    train, held_out = hold_out(pairs, 1)
-    show_dry_run(pairs, train, held_out, train[:2])
+    material = held(opened(tmp_path))
+    train = material.train
+    show_dry_run(material, train[:2])
     told = capsys.readouterr().out.splitlines()
     assert told[0].endswith("a.jsonl: JSON lines, 12 rows")
     at = told.index(
@@ -46,7 +53,7 @@ def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert told[at + 1].startswith("a batch of 2: ")
     assert told[at + 2] == f"  ? {train[0].query}"
-    show_report(pairs, train, held_out)
+    show_report(material)
     # What a run tells is not its result.
     captured = capsys.readouterr()
     assert (captured.out, captured.err.splitlines()) == ("", told[: at + 1])
@@ -54,8 +61,7 @@ def test_dry_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_dry_run_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = opened(tmp_path)
-    train, held_out = hold_out(pairs, 1)
-    show_dry_run(pairs, train, held_out, pairs.examples[:2], json=True)
+    show_dry_run(held(pairs), pairs.examples[:2], json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["pairs"]["examples"] == 12
     assert told["content_hash"] == pairs.content_hash
