@@ -15,15 +15,16 @@ _PAUSE = 10.0
 class Evaluation:
     """The held-out evaluations of a run, one every `every` of its budget.
 
-    Where the best weights are kept none is left out, since which are the best must not hang on the
-    clock; else those are that would take more than a tenth of the time.
+    Those are left out that would take more than a tenth of the time; but none where the best
+    weights are kept and the budget isn't one of time, since then nothing hangs on the clock.
     """
 
-    def __init__(self, task: Task, every: float, best: Best | None) -> None:
-        """Judge a task; `best` follows what is found."""
+    def __init__(self, task: Task, every: float, best: Best | None, *, by_clock: bool) -> None:
+        """Judge a task; `best` follows what is found, `by_clock` tells of a budget of time."""
         self._task = task
         self._every = every
         self._best = best
+        self._all = best is not None and not by_clock
         self._ended, self._took = -math.inf, 0.0
         self.figures: dict[str, float] = {}
 
@@ -41,7 +42,7 @@ class Evaluation:
         if share >= 1:
             return True
         rested = time.monotonic() - self._ended >= _PAUSE * self._took
-        return bool(self._best or rested) and self._number(share) > self._number(before)
+        return (self._all or rested) and self._number(share) > self._number(before)
 
     def _number(self, share: float) -> int:
         """Return how many evaluations are due; 0.15 / 0.05 is a little less than 3."""

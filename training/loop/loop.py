@@ -82,7 +82,9 @@ class Loop:
         self._stopping = False
         # The first process alone judges, so it alone has to hold the best weights.
         self._best = Best(settings.best) if settings.best and part.is_first else None
-        self._evaluation = Evaluation(task, settings.evaluate, self._best)
+        self._evaluation = Evaluation(
+            task, settings.evaluate, self._best, by_clock=settings.budget.unit == "seconds"
+        )
         self.checkpoints = Checkpoints(folder / CHECKPOINTS, settings.keep)
         self.state, self.notices = self.checkpoints.restore(task.model, self._optimiser, self._best)
         self._saved = time.monotonic()
